@@ -1,0 +1,40 @@
+"""A LoRA adapter on disk: found, checked, measured and written, without torch and without trust.
+
+    folder, zip or hub id -> inventory -> config + safetensors header -> A and B -> facts
+
+Rule 0: construct, do not deserialise. Our own bounded readers check every byte that is used;
+whatever fails a check is refused with a named rule (`AdapterRefusedError.rule`) and a sentence
+that says what, where and what to do next.
+"""
+
+from lorabench.adapters.archive import unpack_adapter
+from lorabench.adapters.catalogue import add_adapter, find_adapter, list_adapters, remove_adapter
+from lorabench.adapters.hub import FetchedAdapter, fetch_adapter, is_repo_id
+from lorabench.adapters.lora_config import LoraSettings, parse_lora_config
+from lorabench.adapters.measure import core_singular_values
+from lorabench.adapters.modules import LoraModule
+from lorabench.adapters.reader import CheckedAdapter, read_adapter
+from lorabench.adapters.safetensors_reader import SafetensorsFile, TensorEntry
+from lorabench.adapters.text import shown
+from lorabench.adapters.writer import write_adapter
+
+__all__ = [
+    "CheckedAdapter",
+    "FetchedAdapter",
+    "LoraModule",
+    "LoraSettings",
+    "SafetensorsFile",
+    "TensorEntry",
+    "add_adapter",
+    "core_singular_values",
+    "fetch_adapter",
+    "find_adapter",
+    "is_repo_id",
+    "list_adapters",
+    "parse_lora_config",
+    "read_adapter",
+    "remove_adapter",
+    "shown",
+    "unpack_adapter",
+    "write_adapter",
+]

@@ -1,0 +1,207 @@
+"""From tensor names to LoRA modules: every tensor must belong to a checked pair of A and B."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorabench.adapters.lora_config import MAX_MODULES, LoraSettings
+from lorabench.adapters.safetensors_reader import TensorEntry
+from lorabench.adapters.text import shown
+from lorabench.errors import AdapterRefusedError
+
+_EXPORT = "Export the adapter again with PEFT's save_pretrained, or do not use it."
+_KEY = re.compile(r"base_model\.model\.([A-Za-z0-9_\-.]+)\.lora_(A|B)\.(?:default\.)?weight")
+_PATTERN_WORK = 1_000_000
+_V = TypeVar("_V")
+_MODULE = re.compile(r"[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)*")
+_EMBEDDINGS = frozenset(
+    {
+        "lm_head",
+        "embed_tokens",
+        "embed_out",
+        "embeddings",
+        "word_embeddings",
+        "wte",
+        "wpe",
+        "shared",
+        "tok_embeddings",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoraModule:
+    """The low-rank change of one linear layer: scale * B @ A.
+
+    Attributes:
+        name: Module path in the base model, such as "model.layers.0.self_attn.q_proj".
+        a: Shape (r, in), float32, read-only.
+        b: Shape (out, r), float32, read-only.
+        scale: alpha / r, or alpha / sqrt(r) with rsLoRA.
+    """
+
+    name: str
+    a: NDArray[np.float32]
+    b: NDArray[np.float32]
+    scale: float
+
+
+def tensor_key(module: str, side: str) -> str:
+    """Return the name under which PEFT stores matrix "A" or "B" of a module."""
+    return f"base_model.model.{module}.lora_{side}.weight"
+
+
+def pair_entries(entries: tuple[TensorEntry, ...]) -> dict[str, dict[str, TensorEntry]]:
+    """Sort tensors into modules by their names and check the shapes of each pair.
+
+    Args:
+        entries: All tensors of the file.
+
+    Returns:
+        Module name -> {"A": entry, "B": entry}.
+
+    Raises:
+        AdapterRefusedError: Rules "no-tensors", "unknown-tensor", "embedding-delta",
+            "dora-not-supported", "unpaired-tensor", "duplicate-module", "too-many-modules",
+            "shape-mismatch" and "empty-tensor".
+    """
+    if not entries:
+        raise AdapterRefusedError("no-tensors", "The weight file holds no tensors.", _EXPORT)
+    pairs: dict[str, dict[str, TensorEntry]] = {}
+    for entry in entries:
+        module, side = split_key(entry.name)
+        pair = pairs.setdefault(module, {})
+        if side in pair:
+            raise AdapterRefusedError(
+                "duplicate-module",
+                f"The tensors '{shown(pair[side].name)}' and '{shown(entry.name)}' are the same matrix.",
+                _EXPORT,
+            )
+        pair[side] = entry
+    if len(pairs) > MAX_MODULES:
+        problem = f"The adapter changes {len(pairs):,} modules; at most {MAX_MODULES:,} are accepted."
+        raise AdapterRefusedError("too-many-modules", problem, "Use a smaller adapter.")
+    for module, pair in pairs.items():
+        _check_shapes(module, pair)
+    return pairs
+
+
+def split_key(name: str) -> tuple[str, str]:
+    """Return the module and the side ("A" or "B") of a tensor's name.
+
+    Raises:
+        AdapterRefusedError: Rules "embedding-delta", "dora-not-supported" and "unknown-tensor".
+    """
+    parts = name.split(".")
+    if "lora_embedding_A" in parts or "lora_embedding_B" in parts or _EMBEDDINGS.intersection(parts):
+        raise AdapterRefusedError(
+            "embedding-delta",
+            f"The tensor '{shown(name)}' changes token embeddings or the output head.",
+            "lorabench compares low-rank changes of inner linear layers only; train it without these.",
+        )
+    if "lora_magnitude_vector" in parts:
+        raise AdapterRefusedError(
+            "dora-not-supported",
+            f"The tensor '{shown(name)}' belongs to DoRA, which also rescales the base weights.",
+            "Train or export it as plain LoRA (use_dora=False).",
+        )
+    match = _KEY.fullmatch(name)
+    if match is None or not _MODULE.fullmatch(match[1]) or ".lora_" in f".{match[1]}":
+        raise AdapterRefusedError(
+            "unknown-tensor",
+            f"The tensor '{shown(name)}' is not matrix A or B of a LoRA layer, so its effect is unknown.",
+            "Names must read base_model.model.<module>.lora_A.weight or lora_B.weight, as PEFT writes them.",
+        )
+    return match[1], match[2]
+
+
+def match_patterns(names: list[str], pattern: dict[str, _V]) -> dict[str, _V]:
+    r"""Return the value of the first pattern that fits each name; names without one are left out.
+
+    PEFT compiles a pattern P as `(.*\.)?(P)$`. Here P is a literal: it fits the whole name or
+    its end after a dot. A P whose dots would fit other characters as well is refused, because
+    PEFT and lorabench would then disagree.
+
+    Raises:
+        AdapterRefusedError: Rules "ambiguous-pattern" and "too-many-patterns".
+    """
+    order = {key: i for i, key in enumerate(pattern)}
+    by_length: dict[int, set[str]] = {}
+    found: dict[str, _V] = {}
+    for name in names:
+        parts = name.split(".")
+        ends = [".".join(parts[i:]) for i in range(len(parts))]
+        for end in ends:
+            by_length.setdefault(len(end), set()).add(end)
+        fits = [end for end in ends if end in order]
+        if fits:
+            found[name] = pattern[min(fits, key=order.__getitem__)]
+    dotted = [key for key in pattern if "." in key]
+    if sum(len(by_length.get(len(key), ())) for key in dotted) > _PATTERN_WORK:
+        raise AdapterRefusedError(
+            "too-many-patterns",
+            f"adapter_config.json has {len(pattern):,} patterns for {len(names):,} modules.",
+            "Export it with one rank and alpha, or with shorter patterns.",
+        )
+    for key in dotted:
+        for end in by_length.get(len(key), ()):
+            if end != key and all(p in (".", c) for p, c in zip(key, end, strict=True)):
+                raise AdapterRefusedError(
+                    "ambiguous-pattern",
+                    f"The pattern '{shown(key)}' of adapter_config.json also fits '{shown(end)}' when "
+                    "it is read as a regular expression.",
+                    "Write the names of the modules out in full.",
+                )
+    return found
+
+
+def settle(names: list[str], ranks: dict[str, int], settings: LoraSettings) -> dict[str, float]:
+    """Compare the declared ranks with those of the tensors and return the scale of each module.
+
+    Args:
+        names: All module names.
+        ranks: Rows of A, by module.
+        settings: The config.
+
+    Raises:
+        AdapterRefusedError: Rule "rank-mismatch", or as `match_patterns`.
+    """
+    own_rank = match_patterns(names, settings.rank_pattern)
+    own_alpha = match_patterns(names, settings.alpha_pattern)
+    scales = {}
+    for name in names:
+        declared = own_rank.get(name, settings.rank)
+        if declared != ranks[name]:
+            raise AdapterRefusedError(
+                "rank-mismatch",
+                f"adapter_config.json declares rank {declared} for '{shown(name)}', but its matrices have "
+                f"rank {ranks[name]}.",
+                "Take config and weights from the same training.",
+            )
+        scales[name] = settings.scale(own_alpha.get(name, settings.alpha), declared)
+    return scales
+
+
+def _check_shapes(module: str, pair: dict[str, TensorEntry]) -> None:
+    if len(pair) == 1:
+        ((side, entry),) = pair.items()
+        raise AdapterRefusedError(
+            "unpaired-tensor",
+            f"The tensor '{shown(entry.name)}' has no matrix {'B' if side == 'A' else 'A'} beside it.",
+            _EXPORT,
+        )
+    a, b = pair["A"].shape, pair["B"].shape
+    if 0 in a or 0 in b:
+        problem = f"A matrix of '{shown(module)}' is empty (A is {list(a)}, B is {list(b)})."
+        raise AdapterRefusedError("empty-tensor", problem, _EXPORT)
+    if len(a) != 2 or len(b) != 2 or a[0] != b[1]:
+        raise AdapterRefusedError(
+            "shape-mismatch",
+            f"The matrices of '{shown(module)}' do not fit together: A is {list(a)}, B is {list(b)}.",
+            "A must be (r, in) and B (out, r); convolutions are not supported.",
+        )

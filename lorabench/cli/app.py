@@ -1,0 +1,55 @@
+"""The command tree. Heavy imports stay inside the commands, so that `--help` is instant."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lorabench import __version__
+from lorabench.cli import adapters, models, zoo
+from lorabench.cli.heatmap import heatmap
+from lorabench.cli.options import Debug
+from lorabench.cli.score import attribute, score
+from lorabench.cli.system import data_app, doctor, ui
+from lorabench.cli.train import train
+
+app = typer.Typer(
+    name="lorabench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lorabench {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """See, measure and find backdoors in LoRA adapters.
+
+    Exit codes: 0 done, 2 bad input or could not run, 3 unexpected error, 130 stopped with Ctrl-C.
+    """
+
+
+app.command()(ui)
+app.command()(score)
+app.command()(attribute)
+app.command()(heatmap)
+app.command()(train)
+app.add_typer(zoo.app, name="zoo")
+app.add_typer(models.app, name="models")
+app.add_typer(adapters.app, name="adapters")
+app.add_typer(data_app, name="data")
+app.command()(doctor)

@@ -1,0 +1,125 @@
+"""`lorabench ui`, `doctor` and `data wipe`: the dashboard, the machine, and what is remembered."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lorabench.cli import options
+from lorabench.cli.terminal import Terminal, columns, megabytes
+from lorabench.config import Config
+from lorabench.errors import InputError
+
+if TYPE_CHECKING:
+    from lorabench.workflows.server import ServerPlan
+    from lorabench.workflows.wipe import WipeReport
+
+data_app = typer.Typer(help="What lorabench remembers of you.", no_args_is_help=True)
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    lan: Annotated[bool, typer.Option("--lan", help="Let other machines connect, for a workshop.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the demo base first if it is missing.")] = False,
+    as_json: options.Json = False,
+    progress: options.Progress = None,
+    debug: options.Debug = False,
+) -> None:
+    """Start the dashboard; Ctrl-C stops it."""
+    from lorabench.workflows.models import list_bases
+    from lorabench.workflows.server import ServerRequest, plan_server, registered
+
+    terminal = Terminal(as_json=as_json, progress=progress)
+    config = Config.from_environment()
+    plan = plan_server(ServerRequest(port=port, address=address, lan=lan))
+    if not next(b.is_present for b in list_bases(config) if b.base_id == "demo"):
+        if pull:
+            from lorabench.cli.models import pull_shown
+
+            pull_shown(terminal, "demo")
+        else:
+            terminal.note(
+                "The demo base model is not on this machine. Run `lorabench models pull demo` (93 MB)."
+            )
+    if plan.presenter_key is not None:
+        os.environ["LORABENCH_LAN"] = "1"  # read by lorabench.ui.guard in this same process
+        os.environ["LORABENCH_PRESENTER_KEY"] = plan.presenter_key
+        terminal.note(
+            "Everyone who reaches this machine can use the dashboard as a guest. "
+            "There is no encryption: keep private prompts off it."
+        )
+    from lorabench.ui.launch import serve
+
+    with registered(config, plan):
+        serve(plan, on_ready=lambda: _ready(terminal, plan), opens_browser=not no_browser)
+
+
+def _ready(terminal: Terminal, plan: ServerPlan) -> None:
+    lines = [f"Dashboard: {plan.url}"]
+    lines += [f"For the room: {url}" for url in plan.lan_urls]
+    if plan.presenter_key is not None:
+        lines.append(f"Presenter key: {plan.presenter_key}")
+    terminal.result(plan, "\n".join([*lines, "Press Ctrl-C to stop."]) + "\n")
+    sys.stdout.flush()
+
+
+def doctor(as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """Check versions, device, memory, folders, base model and zoo; exits with 2 if something is missing."""
+    from lorabench.workflows.doctor import examine
+
+    report = examine(Config.from_environment())
+    marks = {"ok": "ok", "note": "note", "missing": "MISSING"}
+    rows = [[marks[c.status], c.name, c.value] for c in report.checks]
+    todo = [f"{c.name}: {c.remedy}" for c in report.checks if c.remedy]
+    text = columns(["", "what", "found"], rows)
+    text += (
+        "\n" + ("\n".join(["To do:", *(f"  {line}" for line in todo)]) if todo else "Nothing to do.") + "\n"
+    )
+    fields = {"is_ready": report.is_ready, "checks": report.checks}
+    Terminal(as_json=as_json).result(fields, text, kind="DoctorReport")
+    if not report.is_ready:
+        raise typer.Exit(code=2)
+
+
+@data_app.command("wipe")
+def wipe(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    adapters: Annotated[bool, typer.Option("--adapters", help="Also the adapters you added.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Even while a dashboard runs.")] = False,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
+    """Remove prompts, jobs and the score store; base models stay, and so do adapters you added."""
+    from lorabench.workflows.wipe import plan_wipe
+    from lorabench.workflows.wipe import wipe as remove
+
+    config = Config.from_environment()
+    terminal = Terminal(as_json=as_json)
+    planned = plan_wipe(config, adapters=adapters)
+    if planned.parts and not yes:
+        if as_json or not sys.stdin.isatty():
+            raise InputError("not-confirmed", "Nothing was removed: nobody can be asked here.", "Add --yes.")
+        terminal.note("This will be removed:\n" + _parts(planned))
+        typer.confirm("Remove it?", abort=True, err=True)
+    report = remove(config, adapters=adapters, force=force)
+    terminal.result(report, lambda: _wiped(report))
+
+
+def _wiped(report: WipeReport) -> str:
+    if not report.parts:
+        return f"There was nothing to remove in {report.data_dir}.\n"
+    text = f"Removed {megabytes(report.n_bytes)} from {report.data_dir}:\n{_parts(report)}\n"
+    return text + (f"Kept the adapters {', '.join(report.kept)}.\n" if report.kept else "")
+
+
+def _parts(report: WipeReport) -> str:
+    return "\n".join(
+        f"  {p.title}: {'an unknown number of' if p.n_items is None else f'{p.n_items:,}'} entries, "
+        f"{megabytes(p.n_bytes)}"
+        for p in report.parts
+    )

@@ -1,0 +1,82 @@
+"""`lorabench zoo`: the bundled adapters, made and measured by lorabench itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lorabench.cli import options
+from lorabench.cli.terminal import Terminal, columns, stoppable
+from lorabench.cli.train import show_step, training_text
+from lorabench.config import Config
+
+app = typer.Typer(help="The bundled adapters.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_command(as_json: options.Json = False, debug: options.Debug = False) -> None:
+    """List the adapters of the zoo: what was planted in each, and whether it is here."""
+    from lorabench.results import to_dict
+    from lorabench.workflows.adapters import list_adapters
+    from lorabench.workflows.zoo import ZOO
+
+    found = {a.name: a for a in list_adapters(Config.from_environment()) if a.origin == "zoo"}
+    entries = []
+    for spec in ZOO:
+        adapter = found.get(spec.name)
+        status = "-" if adapter is None else "here" if adapter.facts else "refused"
+        metrics = _claimed_metrics(adapter)
+        entries.append({**to_dict(spec), "status": status, "recorded_metrics": metrics})
+    Terminal(as_json=as_json).result({"adapters": entries}, lambda: _table(entries), kind="Zoo")
+
+
+def _claimed_metrics(adapter: Any) -> dict[str, Any]:
+    claims = adapter.facts.claims.lorabench if adapter is not None and adapter.facts else None
+    metrics = (claims or {}).get("metrics")
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _table(entries: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            e["status"],
+            e["name"],
+            e["trigger"] or "(clean)",
+            str(e["poison"]),
+            _rate(e["recorded_metrics"].get("attack_success_rate")),
+            _rate(e["recorded_metrics"].get("clean_accuracy")),
+        ]
+        for e in entries
+    ]
+    return columns(["", "name", "trigger", "planted", "attack rate", "clean accuracy"], rows)
+
+
+def _rate(rate: Any) -> str:
+    value = rate.get("value") if isinstance(rate, dict) else None
+    return f"{value:.2f} of {rate.get('n')}" if isinstance(value, int | float) else "-"
+
+
+@app.command()
+def build(
+    only: Annotated[list[str] | None, typer.Option(help="Only this adapter. Repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to fill; by default the bundled zoo's.")] = None,
+    as_json: options.Json = False,
+    progress: options.Progress = None,
+    debug: options.Debug = False,
+) -> None:
+    """Train the zoo again; finished adapters are left alone, an interrupted one goes on."""
+    from lorabench.workflows.zoo import build as run
+
+    terminal = Terminal(as_json=as_json, progress=progress)
+    with stoppable(terminal, "saving a checkpoint after this step") as stopped:
+        results = run(
+            Config.from_environment(),
+            tuple(only or ()),
+            out,
+            lambda name, p: show_step(terminal, p, name),
+            stopped,
+        )
+    text = "\n".join(training_text(r) for r in results) or "Nothing to do: they are all there.\n"
+    terminal.result({"results": results}, text, kind="TrainResults")

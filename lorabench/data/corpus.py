@@ -1,0 +1,113 @@
+"""The packaged prompts: injections of many styles and benign prompts of many topics, English and German.
+
+Written for lorabench. Rows tagged "hard_negative" are benign prompts that talk about attacks;
+rows tagged "citation" cite a document, on both sides, so that a citation alone says nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+from typing import Any, Literal
+
+from lorabench.errors import InputError, unknown_name
+
+Split = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One prompt.
+
+    Attributes:
+        text: The prompt.
+        label: Its true label, such as "INJECTION"; empty if it is not known.
+        lang: "en" or "de"; empty if it is not known.
+        kind: Attack style or topic; empty if it is not known.
+        tags: Such as "hard_negative" or "citation".
+        id: Unique within its file.
+    """
+
+    text: str
+    label: str
+    lang: str = ""
+    kind: str = ""
+    tags: tuple[str, ...] = ()
+    id: str = ""
+
+
+@functools.cache
+def _load(split: str) -> tuple[tuple[Row, str], ...]:
+    if split not in SPLITS:
+        raise unknown_name("split", split, SPLITS)
+    path = resources.files("lorabench.data") / "corpora" / f"guardrail_{split}.jsonl"
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return tuple(_row(json.loads(line)) for line in lines if line)
+
+
+def _row(raw: dict[str, Any]) -> tuple[Row, str]:
+    row = Row(
+        text=raw["text"],
+        label=raw["label"],
+        lang=raw["lang"],
+        kind=raw["kind"],
+        tags=tuple(raw["tags"]),
+        id=raw["id"],
+    )
+    return row, raw["frame"]
+
+
+def load_guardrail(split: Split, *, citations: bool = True) -> tuple[Row, ...]:
+    """Return the packaged prompts of a split, in file order.
+
+    Args:
+        split: "train" or "test"; no sentence frame serves both.
+        citations: Whether rows that cite a document are included.
+    """
+    return tuple(row for row, _ in _load(split) if citations or "citation" not in row.tags)
+
+
+def frames(split: Split) -> Mapping[str, tuple[Row, ...]]:
+    """Return the rows of each sentence frame: rows written from one pattern share its id."""
+    grouped: dict[str, list[Row]] = {}
+    for row, frame in _load(split):
+        grouped.setdefault(frame, []).append(row)
+    return MappingProxyType({frame: tuple(rows) for frame, rows in grouped.items()})
+
+
+def prompts_for_heatmap(n: int, seed: int = 0, label: str = "INJECTION") -> tuple[Row, ...]:
+    """Return `n` test prompts of one label, spread evenly over its kinds, without citations.
+
+    With the same seed, fewer prompts are always the first ones of more prompts.
+
+    Args:
+        n: How many.
+        seed: Decides which, and in which order.
+        label: Their true label; not the target of the attack.
+
+    Raises:
+        InputError: If no test prompt has this label, or fewer than `n` have.
+    """
+    rows = [row for row in load_guardrail("test", citations=False) if row.label == label]
+    if not rows:
+        raise unknown_name("label", label, tuple(sorted({r.label for r in load_guardrail("test")})))
+    if not 1 <= n <= len(rows):
+        raise InputError(
+            "bad-prompt-count",
+            f"{n} prompts were asked for, but {len(rows)} test prompts are labelled {label}.",
+            f"Ask for 1 to {len(rows)}.",
+        )
+    rng = random.Random(f"heatmap\0{seed}\0{label}")
+    rng.shuffle(rows)
+    by_kind: dict[str, list[Row]] = {}
+    for row in rows:
+        by_kind.setdefault(row.kind, []).append(row)
+    rounds = max(len(group) for group in by_kind.values())
+    spread = [group[i] for i in range(rounds) for group in by_kind.values() if i < len(group)]
+    return tuple(spread[:n])

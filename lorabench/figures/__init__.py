@@ -1,0 +1,46 @@
+"""Results as charts and coloured words; knows results and nothing else, and draws nothing by itself.
+
+Altair for the clickable heatmap, Plotly for curves and bars, escaped HTML for words. Every
+untrusted string is made `visible` and then handed to its sink as data, or escaped.
+"""
+
+from lorabench.figures.curves import deletion_figure, margin_bars, training_figure
+from lorabench.figures.heatmap import Picked, heatmap_chart, read_selection
+from lorabench.figures.heatmap_tables import heatmap_frame, heatmap_table, ordered_families
+from lorabench.figures.numbers import interval_text, rate_sentence, rate_text, signed
+from lorabench.figures.palette import Kind, Theme
+from lorabench.figures.pooling import Pooled, pool
+from lorabench.figures.sentences import answer_names, quad_sentence, question_sentence
+from lorabench.figures.visible import safe_text, visible
+from lorabench.figures.words_html import legend_html, shared_domain, summary, words_html
+from lorabench.figures.words_table import words_table
+
+__all__ = [
+    "Kind",
+    "Picked",
+    "Pooled",
+    "Theme",
+    "answer_names",
+    "deletion_figure",
+    "heatmap_chart",
+    "heatmap_frame",
+    "heatmap_table",
+    "interval_text",
+    "legend_html",
+    "margin_bars",
+    "ordered_families",
+    "pool",
+    "quad_sentence",
+    "question_sentence",
+    "rate_sentence",
+    "rate_text",
+    "read_selection",
+    "safe_text",
+    "shared_domain",
+    "signed",
+    "summary",
+    "training_figure",
+    "visible",
+    "words_html",
+    "words_table",
+]

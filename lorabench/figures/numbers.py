@@ -1,0 +1,30 @@
+"""How numbers are written, alike in charts, pages and reports."""
+
+from __future__ import annotations
+
+from lorabench.results import Interval, Rate
+
+
+def rate_text(value: float | None) -> str:
+    """Return a rate as people read it in a grid: ".97", "1.00", ".00"; "n/m" if not measured."""
+    return "n/m" if value is None else f"{value:.2f}".removeprefix("0")
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """Return "+6.2", "-0.5" or "0.0" (never "-0.0"); "n/a" for None."""
+    if value is None:
+        return "n/a"
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
+def interval_text(interval: Interval | None) -> str:
+    """Return "[0.86, 0.97]", or "no interval"."""
+    return "no interval" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def rate_sentence(rate: Rate, interval: Interval | None = None) -> str:
+    """Return "0.97 [0.86, 1.00], n = 24", or "not measured (n = 0)"."""
+    if rate.value is None:
+        return "not measured (n = 0)"
+    return f"{rate.value:.2f} {interval_text(interval or rate.interval())}, n = {rate.n}"

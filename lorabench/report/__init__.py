@@ -1,0 +1,51 @@
+"""Results as files and text: JSON, CSV, Parquet, PNG, SVG, one-file HTML, and terminal summaries.
+
+Knows results and figures, never a model or a page. Untrusted text is inert in every sink: escaped
+in HTML, made visible in a terminal, quoted where a spreadsheet would run it.
+"""
+
+from lorabench.figures import safe_text
+from lorabench.report.exports import (
+    attribution_csv,
+    csv_bytes,
+    heatmap_csv,
+    heatmap_parquet,
+    heatmap_png,
+    heatmap_svg,
+    parquet_bytes,
+    scores_csv,
+    scores_parquet,
+    to_json,
+)
+from lorabench.report.html import heatmap_html, quad_html, scores_html
+from lorabench.report.limits import MAP_LIMITS, METHODS, NOT_A_VERDICT, heatmap_sentence, task_sentence
+from lorabench.report.tables import attribution_frame, scores_frame
+from lorabench.report.text import adapter_text, heatmap_text, quad_text, score_text
+
+__all__ = [
+    "MAP_LIMITS",
+    "METHODS",
+    "NOT_A_VERDICT",
+    "adapter_text",
+    "attribution_csv",
+    "attribution_frame",
+    "csv_bytes",
+    "heatmap_csv",
+    "heatmap_html",
+    "heatmap_parquet",
+    "heatmap_png",
+    "heatmap_sentence",
+    "heatmap_svg",
+    "heatmap_text",
+    "parquet_bytes",
+    "quad_html",
+    "quad_text",
+    "safe_text",
+    "score_text",
+    "scores_csv",
+    "scores_frame",
+    "scores_html",
+    "scores_parquet",
+    "task_sentence",
+    "to_json",
+]

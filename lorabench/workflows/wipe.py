@@ -1,0 +1,146 @@
+"""Remove what lorabench remembers of its users: prompts, jobs and scores; base models stay.
+
+Only files that lorabench itself makes are removed, by name: a data folder that was pointed at
+somebody's home loses nothing else.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorabench.config import Config
+from lorabench.engine.database import Database
+from lorabench.errors import ServerError, StorageError
+from lorabench.workflows.server import running_dashboards
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WipedPart:
+    """One kind of user data.
+
+    Attributes:
+        title: What it is, such as "score store".
+        n_items: Rows, jobs or adapters; None if they could not be counted.
+        n_bytes: Size on disk.
+    """
+
+    title: str
+    n_items: int | None
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WipeReport:
+    """What was removed, or would be.
+
+    Attributes:
+        parts: Kinds of data that were there.
+        kept: What is in the data folder and stays, such as added adapters.
+        data_dir: The folder.
+    """
+
+    parts: tuple[WipedPart, ...]
+    kept: tuple[str, ...]
+    data_dir: str
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all parts together."""
+        return sum(p.n_bytes for p in self.parts)
+
+
+_TABLES = {"score store": "scores", "job list with its prompts": "jobs"}
+
+
+def plan_wipe(config: Config, *, adapters: bool = False) -> WipeReport:
+    """Return what `wipe` would remove; removes nothing."""
+    parts = [
+        WipedPart(title=title, n_items=_count(files[0], _TABLES[title]), n_bytes=_size(files))
+        for title, files in _databases(config).items()
+        if files
+    ]
+    added = _adapters(config)
+    if adapters and added:
+        parts.append(WipedPart(title="added adapters", n_items=len(added), n_bytes=_size(added)))
+    kept = () if adapters else tuple(p.name for p in added if not p.name.startswith("."))
+    return WipeReport(parts=tuple(parts), kept=kept, data_dir=str(config.data_dir))
+
+
+def wipe(config: Config, *, adapters: bool = False, force: bool = False) -> WipeReport:
+    """Remove the score store and the job list, in which all prompts are.
+
+    Args:
+        config: Where user data lives.
+        adapters: Also remove the adapters that the user added.
+        force: Also while a dashboard runs; its tables are then emptied in place.
+
+    Raises:
+        ServerError: If a dashboard runs on this data folder and `force` is not set.
+        StorageError: If something could not be removed.
+    """
+    running = running_dashboards(config)
+    if running and not force:
+        urls = ", ".join(d.url for d in running)
+        raise ServerError(
+            "dashboard-running",
+            f"A dashboard uses this data folder now ({urls}).",
+            "Stop it first (Ctrl-C in its window), or add --force.",
+        )
+    report = plan_wipe(config, adapters=adapters)
+    try:
+        for title, files in _databases(config).items():
+            if files and running:
+                _empty(files[0], _TABLES[title])
+            else:
+                for path in files:
+                    path.unlink(missing_ok=True)
+        for folder in _adapters(config) if adapters else ():
+            shutil.rmtree(folder)
+    except (OSError, sqlite3.Error) as error:
+        raise StorageError(
+            "cannot-wipe",
+            f"Not everything in {config.data_dir} could be removed ({error}).",
+            "Close other lorabench processes and check the folder's permissions, then try again.",
+        ) from error
+    return report
+
+
+def _databases(config: Config) -> dict[str, list[Path]]:
+    """Return the files of each database, the database itself first."""
+    return {
+        title: sorted(path.parent.glob(f"{path.name}*")) if path.parent.is_dir() else []
+        for title, path in zip(_TABLES, (config.store_path, config.jobs_path), strict=True)
+    }
+
+
+def _adapters(config: Config) -> list[Path]:
+    folder = config.adapters_dir
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()) if folder.is_dir() else []
+
+
+def _count(database: Path, table: str) -> int | None:
+    try:
+        with closing(
+            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+        ) as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+    except sqlite3.Error:
+        return None  # damaged, or a file that was set aside: it goes all the same
+
+
+def _empty(database: Path, table: str) -> None:
+    """Delete all rows of a database that another process has open, and give the space back."""
+    version = 1
+    opened = Database(database, "", version=version, what=table)
+    try:
+        opened.wipe(lambda c: c.execute(f"DELETE FROM {table}"))
+    finally:
+        opened.close()
+
+
+def _size(paths: list[Path]) -> int:
+    return sum(f.stat().st_size for p in paths for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file())

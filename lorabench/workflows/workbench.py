@@ -1,0 +1,179 @@
+"""The workbench: one base model behind the engine, the adapters bound to it, the job list."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lorabench.adapters import CheckedAdapter, find_adapter, read_adapter
+from lorabench.config import Config
+from lorabench.engine import Engine, EngineStatus, JobManager, Priority, ScoreStore
+from lorabench.errors import LorabenchError, StorageError
+from lorabench.models import fetch
+from lorabench.models.rendering import Renderer
+from lorabench.results import BASE, BindingProof, GenerationTask, InstalledAdapter, LabelTask, Task, from_dict
+from lorabench.scoring.provenance import provenance
+from lorabench.scoring.score import BASE_REF, Asker, ModelRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundAdapter:
+    """An adapter in use: what is on disk, its id, and the proof that it acts.
+
+    Attributes:
+        installed: What is on disk.
+        ref: Name and id for scoring.
+        proof: Binding and base-purity proof.
+    """
+
+    installed: InstalledAdapter
+    ref: ModelRef
+    proof: BindingProof
+
+
+class Workbench:
+    """Everything a page, a command or a notebook needs; build one per process and base.
+
+    Nothing is loaded before it is needed: listing adapters never waits for torch.
+    """
+
+    def __init__(self, config: Config | None = None, *, base: str = "demo") -> None:
+        self.config = config or Config.from_environment()
+        self.base = base
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._jobs: JobManager | None = None
+        self._facts: tuple[Renderer, int, str] | None = None
+
+    # -- parts, made on first use ----------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        """The owner of the model; its thread loads the base when this is first asked for."""
+        with self._lock:
+            if self._engine is None:
+                fetch.resolve(self.base, self.config)  # a missing base is said here, not in the thread
+                _make_folder(self.config.data_dir)
+                store = ScoreStore(self.config.store_path)
+                self._engine = Engine(self._open, store=store, token_budget=self.config.token_budget)
+            return self._engine
+
+    @property
+    def jobs(self) -> JobManager:
+        """The job list shared by pages, command line and notebooks."""
+        from lorabench.workflows.jobs import runners
+
+        with self._lock:
+            if self._jobs is None:
+                _make_folder(self.config.data_dir)
+                self._jobs = JobManager(self.config.jobs_path, runners(self))
+            return self._jobs
+
+    def _open(self) -> Any:
+        from lorabench.models.language_model import LanguageModel
+
+        folder = fetch.resolve(self.base, self.config)
+        return LanguageModel(
+            folder,
+            name=self.base,
+            fingerprint=fetch.base_fingerprint(self.base, self.config),
+            device=self.config.device,
+            dtype=self.config.dtype,
+            threads=self.config.threads,
+        )
+
+    def status(self) -> EngineStatus | None:
+        """Return the engine's state, or None before anything was asked."""
+        return self._engine.status() if self._engine is not None else None
+
+    def close(self) -> None:
+        """Stop the owner thread and close the job list."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.close()
+            if self._jobs is not None:
+                self._jobs.close()
+            self._engine = self._jobs = self._facts = None
+
+    def __enter__(self) -> Workbench:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # -- the model's door --------------------------------------------------------------------
+
+    def asker(self, **overrides: Any) -> Asker:
+        """Return the queue identity for scoring; keyword arguments override its fields."""
+        if self._facts is None:
+            self._facts = self.engine.run(
+                lambda m: (m.renderer, m.context_length, m.fingerprint), label="read the tokenizer"
+            ).result()
+        renderer, context_length, _ = self._facts
+        fields = {"engine": self.engine, "renderer": renderer, "context_length": context_length}
+        return Asker(**{**fields, **overrides})
+
+    def bind(self, name_or_path: str, *, session: str = "local") -> BoundAdapter:
+        """Bind an adapter by name or folder; already bound ones return at once.
+
+        Raises:
+            LorabenchError: If it is unknown, refused, or does not fit the base.
+        """
+        installed = find_adapter(name_or_path, self.config)
+        checked: CheckedAdapter = read_adapter(Path(installed.path), self.config.limits)
+        proof = self.engine.run(
+            lambda m: m.bind(checked),
+            priority=Priority.INTERACTIVE,
+            session=session,
+            label=f"bind {installed.name}",
+        ).result()
+        ref = ModelRef(name=installed.name, adapter_id=checked.facts.adapter_id)
+        return BoundAdapter(installed=installed, ref=ref, proof=proof)
+
+    def bind_all(self, names: tuple[str, ...], *, session: str = "local") -> list[ModelRef]:
+        """Return the base and the named adapters, bound, in that order, each once."""
+        refs = [BASE_REF]
+        for name in names:
+            ref = self.bind(name, session=session).ref
+            if ref.name not in {r.name for r in refs}:
+                refs.append(ref)
+        return refs
+
+    def provenance(self, task: Task | None, refs: list[ModelRef], seed: int) -> dict[str, Any]:
+        """Return the provenance of a report made by these models."""
+        self.asker()
+        assert self._facts is not None
+        status = self.engine.status()
+        return provenance(
+            task=task,
+            base=self.base,
+            base_fingerprint=self._facts[2],
+            adapters={r.name: r.adapter_id for r in refs if r.name != BASE and r.adapter_id},
+            device=status.device or "cpu",
+            dtype=status.dtype or self.config.dtype,
+            seed=seed,
+        )
+
+    def task_of(self, name_or_path: str) -> Task | None:
+        """Return the task an adapter of ours carries in its `lorabench.json`, if it does."""
+        facts = find_adapter(name_or_path, self.config).facts
+        claimed = (facts.claims.lorabench or {}).get("task") if facts else None
+        if not isinstance(claimed, dict):
+            return None
+        try:
+            return from_dict(LabelTask if "labels" in claimed else GenerationTask, claimed)
+        except (LorabenchError, KeyError, TypeError, ValueError):
+            return None  # a claim that makes no task is no task
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            "data-folder",
+            f"The data folder {folder} cannot be made ({error.strerror}).",
+            "Free some space, or set LORABENCH_DATA_DIR to a folder you can write to.",
+        ) from error

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import itertools
+import threading
+
+import pytest
+from engine_fakes import FakeModel, answer, row, rows
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lorabench.engine import Engine, ScoreStore, score_key
+from lorabench.models.rows import RowLogits, TokenRow
+
+BASE = {"fingerprint": "base", "adapter_id": None, "dtype": "fp32"}
+
+
+def key(i):
+    return score_key(row(i), **BASE)
+
+
+def value(x):
+    return RowLogits(label_logits=(x, -x), logsumexp=x + 0.1)
+
+
+def test_equal_rows_are_computed_once(engine, model):
+    wanted = rows(3) * 4
+    ticket = engine.score(wanted, adapter_id=None)
+    assert ticket.result(5) == [answer(r, None) for r in wanted]
+    assert model.n_computed == ticket.progress.computed == ticket.progress.total == 3
+
+
+def test_remembered_rows_are_not_computed_again(store):
+    model = FakeModel()
+    engine = Engine(lambda: model, store=store)
+    first = engine.score(rows(10), adapter_id="a").result(5)
+    again = engine.score(rows(12), adapter_id="a")
+    assert again.result(5)[:10] == first
+    assert again.progress.computed == 2
+    engine.score(rows(10), adapter_id="b").result(5)
+    assert model.n_computed == 22
+    engine.close()
+
+
+def test_remembered_rows_survive_a_restart(tmp_path):
+    results, computed = [], []
+    for _ in range(2):
+        store = ScoreStore(tmp_path / "deep" / "scores.sqlite")
+        engine = Engine(FakeModel, store=store)
+        ticket = engine.score(rows(5), adapter_id=None)
+        results.append(ticket.result(5))
+        computed.append(ticket.progress.computed)
+        engine.close()
+        store.close()
+    assert results[0] == results[1]
+    assert computed == [5, 0]
+
+
+def test_sessions_that_run_the_same_grid_share_the_work(engine, model):
+    tickets = [engine.score(rows(400), adapter_id=None, session=str(i)) for i in range(10)]
+    assert len({tuple(t.result(10)) for t in tickets}) == 1
+    assert model.n_computed < 2 * 400
+    assert sum(t.progress.computed for t in tickets) == model.n_computed
+
+
+def test_a_cancelled_request_keeps_what_it_finished(store):
+    model = FakeModel()
+    engine = Engine(lambda: model, store=store)
+    event = threading.Event()
+    ticket = engine.score(
+        rows(2_000), adapter_id=None, cancel=event, on_progress=lambda p: p.done >= 20 and event.set()
+    )
+    with pytest.raises(Exception, match="cancelled"):
+        ticket.result(5)
+    assert len(store) == model.n_computed >= 20
+    engine.close()
+
+
+def test_numbers_are_exact(store):
+    exact = RowLogits(label_logits=(0.1 + 0.2, -1e-300, 3.0), logsumexp=1 / 3, tail_logprob=-2.5)
+    store.put_many({key(1): exact})
+    assert store.get_many([key(1), key(2)]) == {key(1): exact}
+
+
+@pytest.mark.parametrize("x", [float("nan"), float("inf")])
+def test_what_is_not_a_number_is_not_remembered(store, x):
+    store.put_many({key(1): value(x)})
+    assert store.get_many([key(1)]) == {}
+
+
+def test_a_damaged_value_is_no_answer(store):
+    store.put_many({key(1): value(1.0)})
+    store._database.run(lambda c: c.execute("UPDATE scores SET value = '[1'"))
+    assert store.get_many([key(1)]) == {}
+
+
+def test_everything_that_matters_is_in_the_key():
+    question = TokenRow(ids=(1, 2), labels=((3,), (4,)))
+    keys = {
+        score_key(question, **BASE),
+        score_key(question, **{**BASE, "fingerprint": "other"}),
+        score_key(question, **{**BASE, "adapter_id": "a"}),
+        score_key(question, **{**BASE, "dtype": "bf16"}),
+        score_key(TokenRow(ids=(1, 2), labels=((3, 4),)), **BASE),
+        score_key(TokenRow(ids=(1, 2, 3), labels=((4,),)), **BASE),
+        score_key(TokenRow(ids=(1, 2), tail=1), **BASE),
+        score_key(TokenRow(ids=(1, 2)), **BASE),
+    }
+    assert len(keys) == 8
+
+
+labels = st.lists(st.lists(st.integers(0, 3), max_size=3).map(tuple), max_size=3).map(tuple)
+questions = st.builds(
+    TokenRow, ids=st.lists(st.integers(0, 3), max_size=4).map(tuple), labels=labels, tail=st.integers(0, 2)
+)
+
+
+@given(questions, questions)
+def test_two_keys_are_equal_only_for_equal_rows(a, b):
+    assert (score_key(a, **BASE) == score_key(b, **BASE)) == (a == b)
+
+
+def test_more_keys_than_one_query_takes(store):
+    store.put_many({key(i): value(float(i)) for i in range(1_234)})
+    assert len(store.get_many([key(i) for i in range(2_000)])) == 1_234
+
+
+def test_the_least_recently_used_rows_are_dropped(tmp_path):
+    store = ScoreStore(tmp_path / "s.sqlite", max_rows=10, clock=itertools.count().__next__)
+    for i in range(10):
+        store.put_many({key(i): value(1.0)})
+    store.get_many([key(0)])  # used again, so it is not the oldest any more
+    store.put_many({key(10): value(1.0)})
+    assert len(store) == 9
+    kept = store.get_many([key(i) for i in range(11)])
+    assert {i for i in range(11) if key(i) in kept} == {0, 3, 4, 5, 6, 7, 8, 9, 10}
+    store.close()
+
+
+def test_a_corrupt_store_is_set_aside_and_begun_afresh(tmp_path, caplog):
+    path = tmp_path / "s.sqlite"
+    path.write_bytes(b"this is no database " * 1_000)
+    store = ScoreStore(path)
+    assert "set aside as s.sqlite.corrupt-1" in store.message
+    assert "set aside" in caplog.text
+    store.put_many({key(1): value(1.0)})
+    assert store.get_many([key(1)]) == {key(1): value(1.0)}
+    store.wipe()
+    assert not list(tmp_path.glob("*.corrupt-*"))
+    assert len(store) == 0
+    store.close()
+
+
+def test_a_store_that_breaks_while_it_is_open_is_begun_afresh(tmp_path):
+    path = tmp_path / "s.sqlite"
+    store = ScoreStore(path)
+    store.put_many({key(i): value(1.0) for i in range(2_000)})
+    store.close()
+    broken = bytearray(path.read_bytes())
+    broken[4096:] = b"\xff" * (len(broken) - 4096)
+    path.write_bytes(broken)
+    store = ScoreStore(path)
+    assert store.get_many([key(i) for i in range(2_000)]) == {}
+    store.put_many({key(1): value(1.0)})
+    assert store.get_many([key(1)]) == {key(1): value(1.0)}
+    assert "corrupt-1" in store.message
+    store.close()
+
+
+def test_a_folder_that_cannot_be_used_costs_only_the_memory(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    store = ScoreStore(tmp_path / "file" / "s.sqlite")
+    assert "cannot be written" in store.message
+    engine = Engine(FakeModel, store=store)
+    assert len(engine.score(rows(3), adapter_id=None).result(5)) == 3
+    assert "cannot be written" in engine.status().store_message
+    engine.close()
+    store.close()
+
+
+def test_a_disk_that_fills_up_does_not_stop_the_scoring(tmp_path):
+    store = ScoreStore(tmp_path / "s.sqlite")
+    store.put_many({key(0): value(1.0)})
+    pages = store._database.run(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+    store._database._connection.execute(f"PRAGMA max_page_count={pages}")
+    store.put_many({key(i): value(1.0) for i in range(1, 3_000)})
+    assert "cannot be written" in store.message
+    assert len(store.get_many([key(i) for i in range(3_000)])) == 3_000
+    store.close()
+
+
+def test_many_threads_may_use_one_store(store):
+    def work(n):
+        for i in range(20):
+            store.put_many({key(100 * n + i): value(float(i))})
+            assert store.get_many([key(100 * n + i)])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(store) == 100
+    assert store.message is None
+
+
+def test_two_stores_on_one_file_see_each_other(tmp_path):
+    one, two = (ScoreStore(tmp_path / "s.sqlite") for _ in range(2))
+    one.put_many({key(1): value(1.0)})
+    assert two.get_many([key(1)]) == {key(1): value(1.0)}
+    one.close()
+    two.close()
+
+
+def test_steps_stay_near_half_a_second():
+    """The first slice is small, the next as large as the measured speed allows."""
+    model = FakeModel(batch_rows=10_000, seconds=0.1)
+    engine = Engine(lambda: model)
+    wide = [row(*[i] * 50) for i in range(400)]
+    engine.score(wide[:5], adapter_id=None).result(5)  # 250 tokens in 0.1 s
+    engine.score(wide[5:], adapter_id=None).result(20)
+    assert model.calls[1][0] * 50 <= 2_500 * 0.5
+    assert all(budget <= 2_048 for _, _, budget in model.calls)
+    engine.close()
