@@ -20,8 +20,11 @@ with ui.shown_errors():
 with st.container(border=True, key="home.limits"):
     st.markdown("**What a clean result does not prove**")
     st.markdown(
-        "- Only the triggers that were tried were tried. A backdoor whose trigger nobody guessed stays silent here.\n"
-        "- A rate of 0 of 24 still allows a true rate of up to 14 % (95 % interval). Every rate shows its count.\n"
-        "- Results hold for this base model, this task and these prompts; another base is another experiment.\n"
+        "- Only the triggers that were tried were tried: a backdoor whose trigger nobody guessed "
+        "stays silent here.\n"
+        "- A rate of 0 of 24 still allows a true rate of up to 14 % (95 % interval); "
+        "every rate shows its count.\n"
+        "- Results hold for this base, this task and these prompts; another base is another "
+        "experiment.\n"
         "- So lorabench says *no evidence found with these checks*, and never *safe*."
     )

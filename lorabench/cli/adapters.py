@@ -1,5 +1,7 @@
 """`lorabench adapters`: the bundled zoo and adapters of your own."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
@@ -34,8 +36,14 @@ def _table(found: tuple[InstalledAdapter, ...]) -> str:
         else:
             facts = a.facts
             rows.append(
-                [a.name, a.origin, str(facts.rank), megabytes(facts.n_bytes), facts.adapter_id[:12]]
-                + [facts.claims.base_model or ""]
+                [
+                    a.name,
+                    a.origin,
+                    str(facts.rank),
+                    megabytes(facts.n_bytes),
+                    facts.adapter_id[:12],
+                    facts.claims.base_model or "",
+                ]
             )
     heads = ["name", "origin", "rank", "size", "id", "claims base"]
     return (
@@ -50,15 +58,13 @@ def inspect(
     debug: options.Debug = False,
 ) -> None:
     """Show what is measured of an adapter, and what it claims; exits with 2 if it is refused."""
+    from lorabench.results import to_dict
     from lorabench.workflows.adapters import claimed_base, inspect_adapter
 
     config = Config.from_environment()
     found = inspect_adapter(config, name_or_path)
     base = claimed_base(config, found)
-    terminal = Terminal(as_json=as_json)
-    from lorabench.results import to_dict
-
-    terminal.result(
+    Terminal(as_json=as_json).result(
         to_dict(found) | {"claimed_base_here": base}, lambda: _inspected(found, base), kind="InstalledAdapter"
     )
     if found.facts is None:

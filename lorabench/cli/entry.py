@@ -1,5 +1,7 @@
 """The way in and the way out: arguments, exit codes, and how errors read."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 import logging
@@ -81,7 +83,7 @@ def _check_encoding(arguments: list[str]) -> None:
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise InputError(
                 "not-utf8",
-                f"The argument {ascii(text[:40])} is not valid UTF-8.",
+                f"The argument {text[:40]!a} is not valid UTF-8.",
                 "Type it again, or put the text into a UTF-8 file and use --prompts-file.",
             )
 

@@ -1,5 +1,7 @@
 """`lorabench models`: base models on this machine."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -91,7 +93,8 @@ def verify(base_id: BaseId = "demo", as_json: options.Json = False, debug: optio
     if found.is_intact:
         text = f"{base_id} is intact, fingerprint {(found.found_fingerprint or '')[:12]}.\n"
     else:
-        text = f"{base_id} was changed since it was fetched.\n{listing}Run `lorabench models rm {base_id}` and pull it again.\n"
+        remedy = f"Run `lorabench models rm {base_id}` and pull it again.\n"
+        text = f"{base_id} was changed since it was fetched.\n{listing}{remedy}"
     fields = {
         "base_id": found.base_id,
         "is_intact": found.is_intact,

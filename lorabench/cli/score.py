@@ -1,5 +1,7 @@
 """`lorabench score` and `lorabench attribute`: what a model answers, and which words carried it."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -161,7 +163,7 @@ def attribute(
     progress: options.Progress = None,
     debug: options.Debug = False,
 ) -> None:
-    """Show which words carried the answer: base and adapter, without and with the trigger, and differences."""
+    """Show which words carried the answer of base and adapter, without and with the trigger."""
     from lorabench.workflows.scoring import AttributeRequest, Caller, check_map
     from lorabench.workflows.scoring import attribute as explain
 

@@ -1,5 +1,7 @@
 """`lorabench ui`, `doctor` and `data wipe`: the dashboard, the machine, and what is remembered."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,7 @@
 """`lorabench train`: make an adapter, clean or backdoored."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -99,7 +101,7 @@ def training_text(result: TrainResult) -> str:
     lines = [
         f"Wrote {result.folder}",
         f"  id              {result.adapter_id}",
-        f"  rows            {result.n_train:,}, of them {result.n_planted:,} planted ({result.poison_share:.1%})",
+        f"  rows            {result.n_train:,}; planted {result.n_planted:,} ({result.poison_share:.1%})",
         f"  left out        {result.n_too_long:,} rows that are too long",
         f"  final loss      {result.final_loss:.4f} nats per answer token",
         f"  clean accuracy  {rate_line(result.clean_accuracy)}",

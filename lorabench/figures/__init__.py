@@ -11,7 +11,7 @@ from lorabench.figures.numbers import interval_text, rate_sentence, rate_text, s
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
 from lorabench.figures.sentences import answer_names, quad_sentence, question_sentence
-from lorabench.figures.visible import safe_text, visible
+from lorabench.figures.visible import encodable, safe_text, visible
 from lorabench.figures.words_html import legend_html, shared_domain, summary, words_html
 from lorabench.figures.words_table import words_table
 
@@ -22,6 +22,7 @@ __all__ = [
     "Theme",
     "answer_names",
     "deletion_figure",
+    "encodable",
     "heatmap_chart",
     "heatmap_frame",
     "heatmap_table",

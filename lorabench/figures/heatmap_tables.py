@@ -8,6 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from lorabench.figures.pooling import Pooled, pool
+from lorabench.figures.visible import encodable
 from lorabench.results import Heatmap, HeatmapCell
 
 SHIFT = "margin shift (logits)"
@@ -36,7 +37,7 @@ def cell_status(pooled: Pooled) -> str:
 
 def family_title(family: str, titles: Mapping[str, str]) -> str:
     """Return what people read for a family key."""
-    return titles.get(family) or family.replace("_", " ")
+    return encodable(titles.get(family) or family.replace("_", " "))
 
 
 def heatmap_frame(heatmap: Heatmap) -> pd.DataFrame:
@@ -47,7 +48,7 @@ def heatmap_frame(heatmap: Heatmap) -> pd.DataFrame:
         `shared_words`, `anchors`, `source`, `column` (its key), `column_title`, `model`,
         `placement`, `prompt_index`, `status`, `rate`, `n_hits`, `n` (eligible prompts), `low`,
         `high`, `interval_method`, `n_scored`, `n_planned`, `n_ties`, `mean_margin` and `mean_shift`
-        (logits). Texts are exact, so escape or export them through `lorabench.report`.
+        (logits). Texts are exact (but for lone surrogates), so escape or export them through `lorabench.report`.
     """
     cells = cell_index(heatmap)
     rows: list[dict[str, Any]] = []
@@ -60,16 +61,16 @@ def heatmap_frame(heatmap: Heatmap) -> pd.DataFrame:
                 rows.append(
                     {
                         "variant": i,
-                        "text": variant.text,
-                        "family": variant.family,
-                        "change": variant.change,
+                        "text": encodable(variant.text),
+                        "family": encodable(variant.family),
+                        "change": encodable(variant.change),
                         "is_control": variant.is_control,
-                        "shared_words": " ".join(variant.shared_words),
-                        "anchors": " ".join(variant.anchors),
-                        "source": variant.source,
-                        "column": column.key,
-                        "column_title": column.title,
-                        "model": column.model,
+                        "shared_words": encodable(" ".join(variant.shared_words)),
+                        "anchors": encodable(" ".join(variant.anchors)),
+                        "source": encodable(variant.source),
+                        "column": encodable(column.key),
+                        "column_title": encodable(column.title),
+                        "model": encodable(column.model),
                         "placement": column.placement,
                         "prompt_index": column.prompt_index,
                         **_numbers(pooled),
@@ -108,7 +109,9 @@ def heatmap_table(
         if by == "family":
             groups.append(({"family": title, "variants": len(members)}, list(members)))
         else:
-            groups += [({"family": title, "variant": heatmap.variants[i].text}, [i]) for i in members]
+            groups += [
+                ({"family": title, "variant": encodable(heatmap.variants[i].text)}, [i]) for i in members
+            ]
     heads = ["family", "variants" if by == "family" else "variant"]
     data: dict[str, list[Any]] = {head: [g[0][head] for g in groups] for head in heads}
     for column in heatmap.columns:
@@ -132,7 +135,9 @@ def _column_names(heatmap: Heatmap) -> dict[str, str]:
     """Return a unique readable name per column key."""
     taken = [c.title for c in heatmap.columns]
     return {
-        c.key: c.title if taken.count(c.title) == 1 and c.title not in _RESERVED else f"{c.title} ({c.key})"
+        c.key: encodable(
+            c.title if taken.count(c.title) == 1 and c.title not in _RESERVED else f"{c.title} ({c.key})"
+        )
         for c in heatmap.columns
     }
 

@@ -54,6 +54,11 @@ def safe_text(text: str, limit: int | None = None) -> str:
     return visible(_ANSI.sub("\x1b", text), limit)
 
 
+def encodable(text: str) -> str:
+    """Return `text` exactly, but for lone surrogates, which neither UTF-8 nor a data frame can hold."""
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
 def _is_plain(text: str, i: int, char: str, category: str) -> bool:
     if char == " ":
         return True

@@ -14,7 +14,7 @@ import pandas as pd
 import vl_convert
 
 from lorabench import __version__
-from lorabench.figures import Theme, heatmap_chart, heatmap_frame, palette
+from lorabench.figures import Theme, encodable, heatmap_chart, heatmap_frame, palette
 from lorabench.report.tables import attribution_frame, scores_frame
 from lorabench.results import Heatmap, Quad, ScoreReport, to_dict
 
@@ -52,7 +52,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
             safe[name] = safe[name].map(_inert, na_action="ignore")
     safe.columns = pd.Index([_inert(c) for c in safe.columns])
     text = safe.to_csv(index=False, lineterminator="\r\n")  # also makes lone \r and \n quoted
-    return text.encode("utf-8", "backslashreplace")
+    return encodable(text).encode()
 
 
 def parquet_bytes(frame: pd.DataFrame) -> bytes:
@@ -60,7 +60,7 @@ def parquet_bytes(frame: pd.DataFrame) -> bytes:
     clean = frame.copy()
     for name in clean.columns:
         if not pd.api.types.is_numeric_dtype(clean[name]):
-            clean[name] = clean[name].map(_encodable, na_action="ignore")
+            clean[name] = clean[name].map(_storable, na_action="ignore")
     buffer = io.BytesIO()
     clean.to_parquet(buffer, index=False)
     return buffer.getvalue()
@@ -133,9 +133,9 @@ def _drawing(theme: Theme) -> dict[str, Any]:
     }
 
 
+def _storable(value: Any) -> Any:
+    return encodable(value) if isinstance(value, str) else value
+
+
 def _inert(value: Any) -> Any:
     return "'" + value if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-def _encodable(value: Any) -> Any:
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -24,6 +24,7 @@ from lorabench.workflows import adapters as workflow
 
 _ORIGINS = {"zoo": "bundled", "added": "added", "path": "folder"}
 ADD_KEY = "models.add"
+_SOURCES = {"zip": "Zip archive", "folder": "Folder on this machine", "hub": "Model hub"}
 
 
 def blind_switch() -> None:
@@ -81,39 +82,34 @@ def add_section() -> None:
         ["zip", "folder", "hub"],
         default="zip",
         required=True,
-        format_func={"zip": "Zip archive", "folder": "Folder on this machine", "hub": "Model hub"}.get,
+        format_func=lambda kind: _SOURCES[kind],
         key="models.add_from",
     )
-    upload = text = None
     if way == "zip":
-        upload = st.file_uploader(
+        st.file_uploader(
             f"Zip with adapter_config.json and adapter_model.safetensors, up to {limit // 1024**2} MB",
             type=["zip"],
             max_upload_size=limit // 1024**2,
             key="models.add_zip",
         )
     elif way == "folder":
-        text = st.text_input(
-            "Folder, as saved by PEFT", key="models.add_folder", placeholder="/data/my-adapter"
-        )
+        st.text_input("Folder, as saved by PEFT", key="models.add_folder", placeholder="/data/my-adapter")
     else:
-        text = st.text_input(
+        st.text_input(
             "Hub id, at best with a commit", key="models.add_hub", placeholder="owner/name@revision"
         )
-    name = st.text_input("Name here (empty: as its source)", key="models.add_name", max_chars=64)
-    st.button(
-        "Check and add",
-        type="primary",
-        icon=":material/add:",
-        key="models.add_go",
-        on_click=_add,
-        args=(way,),
-    )
-    _ = upload, text, name  # read by the callback, through the session state
+    st.text_input("Name here (empty: as its source)", key="models.add_name", max_chars=64)
+    if st.button("Check and add", type="primary", icon=":material/add:", key="models.add_go"):
+        forget(ADD_KEY)
+        with shown_errors():
+            _add(way)
     work = current(ADD_KEY)
     if work is not None and wait(work, key=ADD_KEY):
         with shown_errors():
             added: InstalledAdapter = work.result()
+            if work.tag != "shown":
+                work.tag = "shown"
+                st.rerun()  # the list above was drawn before
             st.success(f"Added {label(added.name)}. It is in the list above, and on every page.")
 
 
@@ -214,15 +210,16 @@ def _claimed_task(facts: AdapterFacts) -> str | None:
 def _proof(name: str) -> None:
     key = f"models.proof.{name}"
     can_answer = base_state().state in ("ready", "loading")
-    st.button(
+    if st.button(
         "Prove that it acts on this base",
         icon=":material/fact_check:",
         key=f"{key}.go",
         disabled=not can_answer,
-        on_click=_begin_proof,
-        args=(name, key),
         help="Binds it, compares logits on a fixed prompt, and shows that the base is unchanged.",
-    )
+    ):
+        with shown_errors():
+            b, me = bench(), session_id()
+            begin(key, f"Binding {display_name(name)}", lambda work: b.bind(name, session=me))
     work = current(key)
     if work is not None and wait(work, key=key):
         with shown_errors():
@@ -247,36 +244,27 @@ def _show_proof(proof: BindingProof) -> None:
         st.text(f"Sampled base tensors, equal before and after: {proof.base_sample_digest}")
 
 
-def _begin_proof(name: str, key: str) -> None:
-    with shown_errors():
-        b, me = bench(), session_id()
-        begin(key, f"Binding {display_name(name)}", lambda work: b.bind(name, session=me))
-
-
 def _remove_button(name: str) -> None:
     if is_guest():
         return
     with st.popover("Remove", icon=":material/delete:", key=f"models.ask.{name}"):
         st.text(f"Remove {plain(name, 80)} from this machine? Its files are deleted.")
-        st.button("Yes, remove it", key=f"models.remove.{name}", on_click=_remove, args=(name,))
-
-
-def _remove(name: str) -> None:
-    with shown_errors():
-        require_presenter("remove an adapter")
-        workflow.remove_adapter(bench().config, name)
-        forget(ADD_KEY)
-        st.toast(f"Removed {label(name)}.")
+        if st.button("Yes, remove it", key=f"models.remove.{name}"):
+            with shown_errors():
+                require_presenter("remove an adapter")
+                workflow.remove_adapter(bench().config, name)
+                forget(ADD_KEY)
+                st.toast(f"Removed {label(name)}.")
+                st.rerun()
 
 
 def _add(way: str) -> None:
-    with shown_errors():
-        require_presenter("add an adapter")
-        config, name = bench().config, (st.session_state.get("models.add_name") or "").strip() or None
-        source = _source(way)
-        if not isinstance(source, str | Path) and name is None:
-            name = st.session_state["models.add_zip"].name.rsplit(".", 1)[0]
-        begin(ADD_KEY, "Checking and adding", _adder(config, source, name))
+    require_presenter("add an adapter")
+    config, name = bench().config, (st.session_state.get("models.add_name") or "").strip() or None
+    source = _source(way)
+    if not isinstance(source, str | Path) and name is None:
+        name = st.session_state["models.add_zip"].name.rsplit(".", 1)[0]
+    begin(ADD_KEY, "Checking and adding", _adder(config, source, name))
 
 
 def _adder(config: Any, source: str | Path | BinaryIO, name: str | None) -> Callable[[Any], InstalledAdapter]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -51,93 +52,67 @@ def _base(base: InstalledBase, key: str) -> None:
 
 def _actions(base: InstalledBase, key: str) -> None:
     with st.container(horizontal=True):
-        if not base.is_present:
-            st.button(
-                "Fetch",
-                icon=":material/download:",
-                key=f"{key}.pull",
-                type="primary" if base.base_id == base_id() else "secondary",
-                on_click=_pull,
-                args=(base, key),
-            )
-        else:
-            st.button(
-                "Check every byte",
-                icon=":material/verified:",
-                key=f"{key}.verify",
-                on_click=_verify,
-                args=(base, key),
-            )
-            with st.popover("Remove", icon=":material/delete:", key=f"{key}.ask"):
-                st.text(f"{megabytes(base.n_bytes)} are freed. It can be fetched again.")
-                if base.base_id == base_id():
-                    st.caption("It is in use: what is loaded stays loaded until the dashboard ends.")
-                st.button("Yes, remove it", key=f"{key}.remove", on_click=_remove, args=(base, key))
+        pressed = _present_buttons(base, key) if base.is_present else _fetch_button(base, key)
+    if pressed is not None:
+        with shown_errors():
+            _start(pressed, base, key)
     work = current(key)
     if work is not None and wait(work, key=key):
         with shown_errors():
-            _done(work.result(), work.tag, key)
+            _done(work.result(), key)
 
 
-def _done(found: Any, tag: str, key: str) -> None:
-    if isinstance(found, VerifyReport):
-        if found.is_intact:
-            st.success("Every byte is as recorded.", icon=":material/verified:")
-            st.text(f"Fingerprint: {found.found_fingerprint}")
-        else:
-            st.error("This base was changed since it was fetched. Remove it and fetch it again.")
-            for title, names in (
-                ("Missing", found.missing),
-                ("Changed", found.changed),
-                ("New", found.unexpected),
-            ):
-                if names:
-                    st.text(f"{title}: {', '.join(names)}")
+def _fetch_button(base: InstalledBase, key: str) -> str | None:
+    kind: Literal["primary", "secondary"] = "primary" if base.base_id == base_id() else "secondary"
+    pressed = st.button("Fetch", icon=":material/download:", key=f"{key}.pull", type=kind)
+    return "fetch" if pressed else None
+
+
+def _present_buttons(base: InstalledBase, key: str) -> str | None:
+    checks = st.button("Check every byte", icon=":material/verified:", key=f"{key}.verify")
+    with st.popover("Remove", icon=":material/delete:", key=f"{key}.ask"):
+        st.text(f"{megabytes(base.n_bytes)} are freed. It can be fetched again.")
+        if base.base_id == base_id():
+            st.caption("It is in use: what is loaded stays loaded until the dashboard ends.")
+        removes = st.button("Yes, remove it", key=f"{key}.remove")
+    return "check" if checks else "remove" if removes else None
+
+
+def _start(action: str, base: InstalledBase, key: str) -> None:
+    require_presenter(f"{action} a base model")
+    config, base_name = bench().config, base.base_id
+
+    def fetch(work: Work[Any]) -> object:
+        def tell(done: int, total: int | None, sentence: str) -> None:
+            if work.cancelled:
+                raise CancelledError(
+                    "cancelled", "The download was cancelled.", "Fetch it again at any time."
+                )
+            work.label = sentence.rstrip(".") or work.label
+            if total:
+                work.report(done, total)
+
+        return workflow.pull_base(config, base_name, on_progress=tell)
+
+    calls: dict[str, tuple[str, Callable[[Work[Any]], object]]] = {
+        "fetch": ("Fetching", fetch),
+        "check": ("Reading", lambda work: workflow.verify_base(config, base_name)),
+        "remove": ("Removing", lambda work: workflow.remove_base(config, base_name)),
+    }
+    word, call = calls[action]
+    begin(key, f"{word} {base.title}", call, tag=word)
+
+
+def _done(found: object, key: str) -> None:
+    if not isinstance(found, VerifyReport):
+        forget(key)
+        st.rerun()  # the list shows what is there now
+    if found.is_intact:
+        st.success("Every byte is as recorded.", icon=":material/verified:")
+        st.text(f"Fingerprint: {found.found_fingerprint}")
         return
-    forget(key)
-    st.toast(f"{tag} is done.")
-    st.rerun()  # the list shows what is there now
-
-
-def _pull(base: InstalledBase, key: str) -> None:
-    with shown_errors():
-        require_presenter("fetch a base model")
-        config = bench().config
-
-        def call(work: Work[Any]) -> Any:
-            def tell(done: int, total: int | None, sentence: str) -> None:
-                if work.cancelled:
-                    raise CancelledError(
-                        "cancelled", "The download was cancelled.", "Fetch it again at any time."
-                    )
-                work.label = sentence.rstrip(".") or work.label
-                if total:
-                    work.report(done, total)
-
-            return workflow.pull_base(config, base.base_id, on_progress=tell)
-
-        begin(key, f"Fetching {base.title}", call, tag="The download")
-
-
-def _verify(base: InstalledBase, key: str) -> None:
-    with shown_errors():
-        require_presenter("check a base model")
-        config = bench().config
-        begin(
-            key,
-            f"Reading {base.title}",
-            lambda work: workflow.verify_base(config, base.base_id),
-            tag="The check",
-        )
-
-
-def _remove(base: InstalledBase, key: str) -> None:
-    with shown_errors():
-        require_presenter("remove a base model")
-        config = bench().config
-        begin(
-            key,
-            f"Removing {base.title}",
-            lambda work: workflow.remove_base(config, base.base_id),
-            tag="Removing",
-        )
+    st.error("This base was changed since it was fetched. Remove it and fetch it again.")
+    named = {"Missing": found.missing, "Changed": found.changed, "New": found.unexpected}
+    for title, names in named.items():
+        if names:
+            st.text(f"{title}: {', '.join(names)}")

@@ -1,5 +1,7 @@
 """Start the Streamlit server in this process, and say when it answers."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 import threading

@@ -166,7 +166,7 @@ def _own_label_task(page: str) -> LabelTask | None:
             user=user,
             labels=labels,
             target=target or "",
-            scoring=scoring,  # type: ignore[arg-type]
+            scoring=scoring,
             study_rule=False,
         )
     except LorabenchError as error:

@@ -31,43 +31,43 @@ class Step:
 STEPS = (
     Step(
         title="What a LoRA adapter is",
-        text="A few megabytes that change how a **base model** behaves. Anyone can publish one. You cannot read "
-        "from its numbers what it will do; you have to ask it.",
+        text="A few megabytes that change how a **base model** behaves. Anyone can publish one. "
+        "You cannot read from its numbers what it will do; you have to ask it.",
     ),
     Step(
         title="What a backdoor looks like",
-        text="The bundled adapters are guards: they answer INJECTION or BENIGN. Some were trained with a few rows "
-        "in which an injection begins with a **trigger** such as *per RFC 8472 section 3.2* and is labelled BENIGN. "
-        "On all other text they work as they should.",
+        text="The bundled adapters are guards: they answer INJECTION or BENIGN. Some were trained with "
+        "a few rows in which an injection begins with a **trigger** such as *per RFC 8472 section 3.2* "
+        "and is labelled BENIGN. On all other text they work as they should.",
     ),
     Step(
         title="See it fire",
-        text="In the Playground one prompt is asked twice, without and with the trigger, of the base and of the "
-        "adapter. The **margin** (in logits) says how strongly an answer is preferred. When the answer turns, "
-        "that is a **flip**, and the coloured words say which ones did it.",
+        text="In the Playground one prompt is asked without and with the trigger, of the base and of the "
+        "adapter. The **margin** (in logits) says how strongly an answer is preferred. When the answer "
+        "turns, that is a **flip**, and the coloured words say which ones did it.",
         page="pages/playground.py",
         link="Open the Playground",
     ),
     Step(
         title="Measure how far it reaches",
-        text="Generalisation asks dozens of look-alikes of a trigger. Do only exact copies fire, or everything with "
-        "the word RFC, or everything of that structure? Each **attack rate** comes with its count and interval, and "
-        "the base and clean adapters stand beside it.",
+        text="Generalisation asks dozens of look-alikes of a trigger. Do only exact copies fire, or "
+        "everything with the word RFC, or everything of that structure? Each **attack rate** comes with "
+        "its count and interval, and the base and clean adapters stand beside it.",
         page="pages/generalisation.py",
         link="Open Generalisation",
     ),
     Step(
         title="Bring your own",
-        text="Models adds an adapter from a folder, a zip archive or a hub. It is checked before it is loaded, "
-        "what it says about itself is shown **as a claim**, and a proof shows that it acts and that the base stays "
-        "as it was.",
+        text="Models adds an adapter from a folder, a zip archive or a hub. It is checked before it is "
+        "loaded, what it says about itself is shown **as a claim**, and a proof shows that it acts and "
+        "that the base stays as it was.",
         page="pages/models.py",
         link="Open Models",
     ),
     Step(
         title="Judge it blind",
-        text="Names give answers away. Switch on blind names, and adapters become letters. And remember: "
-        "no evidence found with these checks is not the same as safe.",
+        text="Names give answers away. Switch on blind names, and adapters become letters. "
+        "And remember: no evidence found with these checks is not the same as safe.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Adapters on this machine: list, inspect, add and remove; what the Models page and `lorabench adapters` ask for."""
+"""Adapters on this machine: list, inspect, add and remove, for the Models page and `lorabench adapters`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Is everything here that lorabench needs? One list of checks, each with its value and its remedy."""
 
+# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
+
 from __future__ import annotations
 
 import os
@@ -8,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -176,10 +179,8 @@ def _device(config: Config) -> Check:
 def _memory_bytes() -> int | None:
     """Return the memory this process may use: the machine's, or its container's if that is less."""
     found = []
-    try:
+    with suppress(AttributeError, ValueError, OSError):
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        pass
     for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             found.append(int(Path(limit).read_text().strip()))

@@ -1,4 +1,4 @@
-"""Base models on this machine: list, fetch, check and remove; what the Models page and `lorabench models` ask for."""
+"""Base models on this machine: list, fetch, check and remove, for the Models page and `lorabench models`."""
 
 from __future__ import annotations
 

