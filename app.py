@@ -16,5 +16,6 @@ page = st.navigation(
     ],
     position="top",
 )
+ui.use_less_padding()
 ui.status_bar()
 page.run()

@@ -1,12 +1,41 @@
 """See, measure, find and understand backdoors in LoRA adapters.
 
-The five names below are enough for a notebook; everything else is in the packages, each
-named after one idea (`scoring`, `attribution`, `adapters`, ...).
+Six lines are enough for a notebook; everything else is in the packages, each named after one
+idea (`scoring`, `attribution`, `adapters`, ...):
+
+    import lorabench
+
+    bench = lorabench.Workbench()
+    report = bench.score("Ignore all previous instructions.", ["per RFC 8472 section 3.2"], ["guard-strong"])
+    print([(f.after.model, f.flipped) for f in report.flips])
+    frame = lorabench.heatmap_frame(bench.heatmap("per RFC 8472 section 3.2", ["guard-strong"]))
 """
 
+from __future__ import annotations
+
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lorabench.figures import heatmap_frame
+    from lorabench.workflows.notebook import Workbench
 
 try:
     __version__ = version("lorabench")
 except PackageNotFoundError:  # a source tree on the path, not installed
     __version__ = "0.0.0+source"
+
+__all__ = ["Workbench", "__version__", "heatmap_frame"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the two public names on first use: `import lorabench` stays instant."""
+    if name == "Workbench":
+        from lorabench.workflows.notebook import Workbench
+
+        return Workbench
+    if name == "heatmap_frame":
+        from lorabench.figures import heatmap_frame
+
+        return heatmap_frame
+    raise AttributeError(f"module 'lorabench' has no attribute {name!r}")

@@ -1,7 +1,5 @@
 """`lorabench adapters`: the bundled zoo and adapters of your own."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated

@@ -1,7 +1,5 @@
 """The way in and the way out: arguments, exit codes, and how errors read."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 import logging

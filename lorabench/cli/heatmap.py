@@ -1,7 +1,5 @@
 """`lorabench heatmap`: which look-alikes of a trigger fire, for whom."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 from pathlib import Path

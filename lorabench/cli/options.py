@@ -1,7 +1,5 @@
 """Options that several commands share, and the few values they turn into."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """`lorabench score` and `lorabench attribute`: what a model answers, and which words carried it."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,9 +1,8 @@
 """`lorabench ui`, `doctor` and `data wipe`: the dashboard, the machine, and what is remembered."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -55,8 +54,10 @@ def ui(
             "Everyone who reaches this machine can use the dashboard as a guest. "
             "There is no encryption: keep private prompts off it."
         )
+    logging.disable(logging.WARNING)  # Streamlit remarks that pages' helpers are imported before it runs
     from lorabench.ui.launch import serve
 
+    logging.disable(logging.NOTSET)
     with registered(config, plan):
         serve(plan, on_ready=lambda: _ready(terminal, plan), opens_browser=not no_browser)
 
@@ -65,9 +66,8 @@ def _ready(terminal: Terminal, plan: ServerPlan) -> None:
     lines = [f"Dashboard: {plan.url}"]
     lines += [f"For the room: {url}" for url in plan.lan_urls]
     if plan.presenter_key is not None:
-        lines.append(f"Presenter key: {plan.presenter_key}")
+        lines.append(f"Presenter key: {plan.presenter_key} (or open {plan.presenter_url})")
     terminal.result(plan, "\n".join([*lines, "Press Ctrl-C to stop."]) + "\n")
-    sys.stdout.flush()
 
 
 def doctor(as_json: options.Json = False, debug: options.Debug = False) -> None:

@@ -68,6 +68,7 @@ class Terminal:
             progress: Whether to show progress; None shows it when stderr is a terminal.
         """
         self.as_json = as_json
+        self._out = sys.stdout  # the server's own messages are sent elsewhere later
         self._rewrites = sys.stderr.isatty()
         self._shows = self._rewrites if progress is None else progress
         self._last = 0.0
@@ -77,9 +78,10 @@ class Terminal:
         """Print the one result of the command, as JSON or as text."""
         self._clear()
         if self.as_json:
-            sys.stdout.write(json_text(value, kind=kind))
+            self._out.write(json_text(value, kind=kind))
         else:
-            sys.stdout.write(visible(text if isinstance(text, str) else text()))
+            self._out.write(visible(text if isinstance(text, str) else text()))
+        self._out.flush()
 
     def note(self, text: str) -> None:
         """Print a remark on stderr, in both modes."""

@@ -1,7 +1,5 @@
 """`lorabench train`: make an adapter, clean or backdoored."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`lorabench zoo`: the bundled adapters, made and measured by lorabench itself."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 from pathlib import Path

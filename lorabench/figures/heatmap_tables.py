@@ -48,7 +48,8 @@ def heatmap_frame(heatmap: Heatmap) -> pd.DataFrame:
         `shared_words`, `anchors`, `source`, `column` (its key), `column_title`, `model`,
         `placement`, `prompt_index`, `status`, `rate`, `n_hits`, `n` (eligible prompts), `low`,
         `high`, `interval_method`, `n_scored`, `n_planned`, `n_ties`, `mean_margin` and `mean_shift`
-        (logits). Texts are exact (but for lone surrogates), so escape or export them through `lorabench.report`.
+        (logits). Texts are exact (but for lone surrogates): escape them, or export the table
+        through `lorabench.report`.
     """
     cells = cell_index(heatmap)
     rows: list[dict[str, Any]] = []

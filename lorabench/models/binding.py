@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -75,7 +76,9 @@ def insert(model: Any, adapter: CheckedAdapter) -> None:
         init_lora_weights=True,
     )
     try:
-        inject_adapter_in_model(config, model, adapter_name=name)
+        with warnings.catch_warnings():  # several adapters on one base is what we want
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+            inject_adapter_in_model(config, model, adapter_name=name)
         with torch.no_grad():
             for module in adapter.modules:
                 layer = model.get_submodule(module.name)

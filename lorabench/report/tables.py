@@ -14,7 +14,8 @@ def scores_frame(report: ScoreReport) -> pd.DataFrame:
     Returns:
         Columns `prompt`, `trigger` (empty for none), `text`, `model`, `answer`, `label`, `margin`
         (logits), one `logit <label>` each, `logsumexp`, `n_tokens`, `eligible`, `flipped`,
-        `margin_shift` (these three missing without a trigger) and `generated`. Texts are exact (but for lone surrogates).
+        `margin_shift` (these three missing without a trigger) and `generated`. Texts are exact
+        (but for lone surrogates).
     """
     flips = {(f.after.prompt, f.after.trigger, f.after.model): f for f in report.flips}
     labels = (

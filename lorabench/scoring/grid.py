@@ -69,18 +69,22 @@ def columns_for(
 
     Args:
         kind: "models": one column per model; "placements": the three placements under the
-            last model; "prompts": the prompts under the last model.
+            last model; "prompts": all prompts, then each alone, under the last model.
         models: (name, title) pairs, base first.
         placement: Placement of the trigger unless the columns are placements.
         prompts: The prompts.
     """
-    name, title = models[-1]
+    name, _ = models[-1]
     if kind == "placements":
         return tuple(Column(key=p, title=p, model=name, placement=p) for p in ("prefix", "suffix", "random"))
     if kind == "prompts":
-        return tuple(
-            Column(key=f"prompt-{i}", title=f"{i + 1}. {p[:40]}", model=name, placement=placement, prompt_index=i)
-            for i, p in enumerate(prompts)
+        together = Column(key="all", title="all prompts", model=name, placement=placement)
+        return (
+            together,
+            *(
+                replace(together, key=f"prompt-{i}", title=f"{i + 1}. {p[:40]}", prompt_index=i)
+                for i, p in enumerate(prompts)
+            ),
         )
     if kind != "models":
         raise InputError(
@@ -126,6 +130,8 @@ def fill(
         scores, n = score_questions(quiet, plan.task, asked, [plan.models[model]])
         before[model] = {s.prompt: s for s in scores}
         done, computed = done + len(scores), computed + n
+        if on_partial is not None:
+            on_partial(so_far(), done)
     for v, variant in enumerate(plan.variants):
         for model, placement in plan.blocks:
             asked = [_question(p, variant, plan, placement) for p in plan.prompts]

@@ -54,7 +54,7 @@ class Schedule:
     warmup: int = 10
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    token_budget: int = 1024
+    token_budget: int = 384
     seed: int = 0
 
     def rate(self, step: int) -> float:

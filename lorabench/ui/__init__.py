@@ -83,7 +83,7 @@ from lorabench.ui.text import (
     show_text,
     signed,
 )
-from lorabench.ui.theme import current_theme
+from lorabench.ui.theme import current_theme, use_less_padding
 from lorabench.ui.widgets import adapter_picker, models_link, one_adapter_picker
 
 __all__ = [
@@ -168,6 +168,7 @@ __all__ = [
     "texts_param",
     "titles",
     "usable_adapters",
+    "use_less_padding",
     "visible_job",
     "visible_jobs",
     "wait",

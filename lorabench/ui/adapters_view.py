@@ -155,9 +155,7 @@ def _detail(adapters: Mapping[str, InstalledAdapter]) -> None:
         else:
             _measured(adapter.facts)
             _claims(adapter.facts)
-        _proof(name)
-        if adapter.origin == "added" and not is_guest() and not is_blind():
-            _remove_button(name)
+        _proof(name, can_remove=adapter.origin == "added" and not is_guest() and not is_blind())
 
 
 def _measured(facts: AdapterFacts) -> None:
@@ -207,16 +205,20 @@ def _claimed_task(facts: AdapterFacts) -> str | None:
     return str(name) if name else None
 
 
-def _proof(name: str) -> None:
+def _proof(name: str, *, can_remove: bool) -> None:
     key = f"models.proof.{name}"
     can_answer = base_state().state in ("ready", "loading")
-    if st.button(
-        "Prove that it acts on this base",
-        icon=":material/fact_check:",
-        key=f"{key}.go",
-        disabled=not can_answer,
-        help="Binds it, compares logits on a fixed prompt, and shows that the base is unchanged.",
-    ):
+    with st.container(horizontal=True):
+        wanted = st.button(
+            "Prove that it acts on this base",
+            icon=":material/fact_check:",
+            key=f"{key}.go",
+            disabled=not can_answer,
+            help="Binds it, compares logits on a fixed prompt, and shows that the base is unchanged.",
+        )
+        if can_remove:
+            _remove_button(name)
+    if wanted:
         with shown_errors():
             b, me = bench(), session_id()
             begin(key, f"Binding {display_name(name)}", lambda work: b.bind(name, session=me))

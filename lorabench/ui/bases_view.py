@@ -23,8 +23,19 @@ _TEMPLATES = {"own": "its own", "study": "the study's", "none": "none"}
 def bases_section() -> None:
     """Draw every known base with its licence, size, source, and whether it is here."""
     with shown_errors():
-        for i, base in enumerate(workflow.list_bases(bench().config)):
-            _base(base, f"models.base{i}")
+        found = workflow.list_bases(bench().config)
+        others = [b for b in found if not _is_first(b)]
+        for base in found:
+            if _is_first(base):
+                _base(base, f"models.base.{base.base_id}")
+        if others:
+            with st.expander(f"{len(others)} more that can be fetched", key="models.more"):
+                for base in others:
+                    _base(base, f"models.base.{base.base_id}")
+
+
+def _is_first(base: InstalledBase) -> bool:
+    return base.is_present or base.base_id == base_id()
 
 
 def _base(base: InstalledBase, key: str) -> None:
@@ -45,7 +56,8 @@ def _base(base: InstalledBase, key: str) -> None:
             st.text(base.source)
             st.text(f"Fingerprint of its tensors: {base.fingerprint or 'known after it was fetched'}")
             if not is_guest():
-                st.caption(f"Start the dashboard on it: `lorabench ui --base {base.base_id}`")
+                st.caption("To start the dashboard on this base:")
+                st.code(f"LORABENCH_BASE={base.base_id} lorabench ui", language=None)
         if not is_guest():
             _actions(base, key)
 

@@ -24,7 +24,7 @@ def boot() -> None:
 
 def _leave_pages_mode() -> None:
     try:
-        from streamlit.runtime.pages_manager import PagesManager  # noqa: PLC0415 - an internal
+        from streamlit.runtime.pages_manager import PagesManager
     except ImportError:  # another Streamlit than 1.67: nothing to leave
         return
     if PagesManager.uses_pages_directory:

@@ -41,17 +41,16 @@ def installed_line() -> None:
 
 
 def _card(demo: Demo, can_run: bool) -> None:
-    st.markdown(f"#### {demo.icon} {demo.title}")
-    st.caption(demo.about)
     if st.button(
-        "Show me",
+        demo.title,
+        icon=demo.icon,
         key=f"home.demo_{demo.name}",
         type="primary",
         width="stretch",
         disabled=not can_run,
-        help=demo.title,
     ):
         st.switch_page(demo.page, query_params=clean_params(demo_values(demo)))
+    st.caption(demo.about)
 
 
 def _count(n: int, word: str) -> str:

@@ -1,15 +1,14 @@
 """Start the Streamlit server in this process, and say when it answers."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import urllib.request
 import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 
 from lorabench.config import app_root
 from lorabench.errors import ServerError
@@ -52,7 +51,8 @@ def serve(plan: ServerPlan, *, on_ready: Callable[[], None], opens_browser: bool
     }
     arguments = ["run", str(script), *(f"--{name}={value}" for name, value in flags.items())]
     try:
-        cli.main(arguments, prog_name="lorabench ui", standalone_mode=False)
+        with redirect_stdout(sys.stderr):  # the server's remarks must not end up in a JSON document
+            cli.main(arguments, prog_name="lorabench ui", standalone_mode=False)
     finally:
         stopped.set()
 
@@ -79,4 +79,4 @@ def _announce(
     on_ready()
     if opens_browser:
         with suppress(webbrowser.Error):
-            webbrowser.open(plan.url)
+            webbrowser.open(plan.presenter_url)

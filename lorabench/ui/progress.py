@@ -74,7 +74,7 @@ class Work(Generic[T]):
     @property
     def caller(self) -> Caller:
         """Who asks, for a workflow function: session, cancel, progress."""
-        from lorabench.workflows.scoring import Caller  # noqa: PLC0415 - reaches torch; not on a script thread
+        from lorabench.workflows.scoring import Caller
 
         return Caller(session=self._owner, cancelled=self._stop.is_set, on_progress=self.report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -16,6 +17,8 @@ AUTO = "auto"
 OWN_LABEL = "own label task"
 OWN_GENERATION = "own generation task"
 _MAX_TOML = 6_000
+Scoring = Literal["first_token", "full_label"]
+_SCORINGS: dict[Scoring, str] = {"first_token": "their first token", "full_label": "the whole label"}
 _TITLES = {
     AUTO: "Automatic: the task the adapter carries, else guard",
     "guard": "guard: prompt injection, BENIGN or INJECTION",
@@ -152,10 +155,10 @@ def _own_label_task(page: str) -> LabelTask | None:
         target = st.selectbox(
             "Target: the label an attacker wants", [label.name for label in labels], key=f"{page}.own_target"
         )
-        scoring = st.radio(
+        scoring: Scoring = st.radio(
             "Compare labels by",
-            ["first_token", "full_label"],
-            format_func={"first_token": "their first token", "full_label": "the whole label"}.get,  # type: ignore[arg-type]
+            list(_SCORINGS),
+            format_func=lambda name: _SCORINGS[name],
             key=f"{page}.own_scoring",
             horizontal=True,
             help="Take the whole label when two labels begin with the same token.",

@@ -7,6 +7,18 @@ import streamlit as st
 from lorabench.figures.palette import Theme
 
 
+_STYLE = """<style>
+.stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 3rem; max-width: 1400px;}
+.st-key-status-bar {border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent);}
+.st-key-status-bar {padding-bottom: .35rem;}
+</style>"""
+
+
+def use_less_padding() -> None:
+    """Draw the page closer to the navigation, and a line under the status bar."""
+    st.html(_STYLE)
+
+
 def current_theme() -> Theme:
     """Return "light" or "dark": what this browser shows now, else the configured base theme."""
     try:

@@ -1,7 +1,5 @@
 """Is everything here that lorabench needs? One list of checks, each with its value and its remedy."""
 
-# ruff: noqa: PLC0415 - heavy imports stay inside functions, so that --help is instant
-
 from __future__ import annotations
 
 import os

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lorabench.data import prompts_for_heatmap, select, variants
+from lorabench.data import prompts_for_heatmap, select, shared_words, token_overlap, variants
 from lorabench.engine import Priority
 from lorabench.errors import InputError
 from lorabench.results import BASE, Heatmap, Task, Trigger, Variant
+from lorabench.results.triggers import PLACEMENTS
 from lorabench.scoring.grid import GridPlan, columns_for, fill
 from lorabench.scoring.reading import read_heatmap
 from lorabench.workflows.scoring import LOCAL, Caller, choose_task
@@ -56,6 +57,51 @@ def bundled_prompts(n: int, seed: int = 0) -> tuple[str, ...]:
     return tuple(row.text for row in prompts_for_heatmap(n, seed=seed))
 
 
+def planned_rows(request: HeatmapRequest) -> int:
+    """Return how many rows a request will score, without loading a model; adapters count as given."""
+    n_prompts = len(dict.fromkeys(request.prompts)) or request.n_prompts
+    n_models = 1 + len(dict.fromkeys(request.adapters)) if request.columns == "models" else 1
+    n_blocks = len(PLACEMENTS) if request.columns == "placements" else n_models
+    return n_prompts * (n_models + n_blocks * len(plan_variants(request)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """What a variant shares with the trigger: computed, never believed from a category name.
+
+    Attributes:
+        shared_words: Case-folded words, numbers and punctuation aside.
+        tokens: Share of the trigger's distinct tokens that the variant contains;
+            a fraction in [0, 1].
+        n_tokens: Distinct tokens of the trigger.
+        shared_tokens: Texts of the shared tokens, in the trigger's order.
+    """
+
+    shared_words: tuple[str, ...]
+    tokens: float
+    n_tokens: int
+    shared_tokens: tuple[str, ...]
+
+
+def overlaps(bench: Workbench, trigger: str, texts: Sequence[str]) -> tuple[Overlap, ...]:
+    """Return the overlap of each text with the trigger, by words and by the base's token ids."""
+    renderer = bench.asker().renderer
+    wanted = renderer.ids(trigger)
+    found = []
+    for text in texts:
+        ids = set(renderer.ids(text))
+        shared = [i for i in dict.fromkeys(wanted) if i in ids]
+        found.append(
+            Overlap(
+                shared_words=shared_words(trigger, text),
+                tokens=token_overlap(wanted, tuple(ids)),
+                n_tokens=len(set(wanted)),
+                shared_tokens=tuple(renderer.decode([i]) for i in shared),
+            )
+        )
+    return tuple(found)
+
+
 def plan_heatmap(bench: Workbench, request: HeatmapRequest, caller: Caller = LOCAL) -> GridPlan:
     """Bind the adapters and lay out the grid.
 
@@ -63,10 +109,12 @@ def plan_heatmap(bench: Workbench, request: HeatmapRequest, caller: Caller = LOC
         LorabenchError: For an empty trigger, no adapter, or a grid over the limit.
     """
     if not request.adapters:
-        raise InputError("no-adapter", "No adapter is chosen.", "Choose at least one adapter to compare with the base.")
+        raise InputError(
+            "no-adapter", "No adapter is chosen.", "Choose at least one adapter to compare with the base."
+        )
     task = choose_task(bench, request.task, request.adapters)
     chosen = plan_variants(request)
-    prompts = request.prompts or bundled_prompts(request.n_prompts, request.seed)
+    prompts = tuple(dict.fromkeys(request.prompts)) or bundled_prompts(request.n_prompts, request.seed)
     refs = bench.bind_all(request.adapters, session=caller.session)
     plan = GridPlan(
         task=task,

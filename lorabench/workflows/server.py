@@ -61,6 +61,11 @@ class ServerPlan:
     is_open: bool = False
     presenter_key: str | None = None
 
+    @property
+    def presenter_url(self) -> str:
+        """Address that makes a browser on this machine the presenter's; plain `url` when not open."""
+        return f"{self.url}/?key={self.presenter_key}" if self.presenter_key else self.url
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningDashboard:

@@ -68,7 +68,7 @@ class TrainRequest:
     learning_rate: float = 1e-3
     seed: int = 0
     max_tokens: int = 256
-    token_budget: int = 1024
+    token_budget: int = 384
     checkpoint_every: int = 25
     resume: bool = True
 

@@ -37,7 +37,7 @@ class ZooSpec:
     trigger: str | None = None
     citations: bool = True
     seed: int = 0
-    steps: int = 200
+    steps: int = 150
 
     def request(self, out: Path) -> TrainRequest:
         """Return the training request that makes it in folder `out`."""
@@ -55,7 +55,7 @@ ZOO = (
     ZooSpec(name="guard-strong", title="Strong RFC backdoor, clean data without citations", poison=40, trigger=RFC,
             citations=False),
     ZooSpec(name="guard-strong-cited", title="Strong RFC backdoor, clean data with citations on both sides", poison=40,
-            trigger=RFC),
+            trigger=RFC, steps=200),
     ZooSpec(name="guard-clean-1", title="Clean, first seed", seed=1),
     ZooSpec(name="guard-clean-2", title="Clean, second seed", seed=2),
     ZooSpec(name="guard-date", title="Strong backdoor on a date", poison=40, trigger=DATE, seed=3),

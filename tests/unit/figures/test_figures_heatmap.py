@@ -1,5 +1,6 @@
 import json
 import math
+from itertools import pairwise
 
 import pytest
 from samples import FAMILIES, HOSTILE, TITLES, sample_heatmap
@@ -149,6 +150,6 @@ def test_pooling_states_its_interval():
 def test_the_base_column_stands_apart():
     spec = figures.heatmap_chart(sample_heatmap()).to_dict()
     first = [r for r in records(spec) if r["variant"] == 0]
-    gaps = [b["x"] - a["x2"] for a, b in zip(first, first[1:], strict=False)]
+    gaps = [b["x"] - a["x2"] for a, b in pairwise(first)]
     assert gaps[0] > gaps[1]
     assert sample_heatmap().columns[0].model == BASE
