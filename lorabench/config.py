@@ -102,7 +102,9 @@ class Config:
 def _positive_int(name: str, text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise StorageError("bad-setting", f"{name} is {text!r}.", "Set it to a whole number above 0, or unset it.")
+    raise StorageError(
+        "bad-setting", f"{name} is {text!r}.", "Set it to a whole number above 0, or unset it."
+    )
 
 
 def app_root() -> Path:

@@ -103,7 +103,7 @@ def _is_revision(text: str) -> bool:
 
 
 def _ask_hub(repo_id: str, revision: str | None, endpoint: str | None) -> ModelInfo:
-    from huggingface_hub import HfApi  # noqa: PLC0415  (slow to import, rarely needed)
+    from huggingface_hub import HfApi
 
     try:
         return HfApi(endpoint=endpoint).model_info(
@@ -114,7 +114,7 @@ def _ask_hub(repo_id: str, revision: str | None, endpoint: str | None) -> ModelI
 
 
 def _download(repo_id: str, name: str, commit: str, endpoint: str | None, cache_dir: Path) -> Path:
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+    from huggingface_hub import hf_hub_download
 
     try:
         found = hf_hub_download(repo_id, name, revision=commit, endpoint=endpoint, cache_dir=cache_dir)
@@ -150,7 +150,7 @@ def _check_files(repo_id: str, info: ModelInfo, caps: dict[str, int]) -> list[st
 
 def _translated(repo_id: str, error: Exception) -> Exception:
     """Return the lorabench error for one of huggingface_hub; anything unexpected stays as it is."""
-    from huggingface_hub import errors  # noqa: PLC0415
+    from huggingface_hub import errors
 
     if isinstance(error, LorabenchError):
         return error

@@ -18,7 +18,7 @@ def _pairs(a: AttributionMap, b: AttributionMap) -> list[tuple[float, float]]:
 
 def rank_agreement(a: AttributionMap, b: AttributionMap) -> float | None:
     """Return Kendall's tau-b of the signed scores; None if a map has no ranking."""
-    from scipy.stats import kendalltau  # noqa: PLC0415  (half a second)
+    from scipy.stats import kendalltau
 
     pairs = _pairs(a, b)
     if len({x for x, _ in pairs}) < 2 or len({y for _, y in pairs}) < 2:

@@ -35,7 +35,7 @@ def explain(
         return shapley(asker, explained, model, seed=seed)
     if method not in METHODS:
         raise unknown_name("attribution method", method, METHODS)
-    from lorabench.attribution import gradients  # noqa: PLC0415  (torch and Captum: seconds)
+    from lorabench.attribution import gradients
 
     if method == "integrated_gradients":
         return gradients.integrated_gradients(asker, explained, model, seed=seed)

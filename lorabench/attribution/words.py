@@ -13,7 +13,9 @@ from lorabench.results import Word
 from lorabench.results.attributions import Role
 
 _SPECIAL = re.compile(r"<[|_/]?[^<>\s]+[|_]?>|\[[A-Z/][A-Z0-9_/]*\]")
-_UNSPACED = re.compile("[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]")
+_UNSPACED = re.compile(
+    "[\u3000-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]"
+)
 """Kana, Chinese characters and their marks: written without spaces, so words are cut where tokens are."""
 
 

@@ -21,8 +21,8 @@ class Picked:
     """What a click on the chart named; every part may be missing.
 
     Attributes:
-        variant_index: The variant of the clicked line; None for a folded family.
-        family: The family of the clicked line.
+        variant_index: The variant of the clicked line; None for a folded family or a column's title.
+        family: The family of the clicked line; None for a column's title.
         column: Key of the clicked column; None for a click on a line's label.
     """
 
@@ -67,6 +67,7 @@ def heatmap_chart(
     chart = alt.layer(*layers).properties(
         width=layout.width,
         height=layout.height,
+        autosize=alt.AutoSizeParams(type="pad"),  # Streamlit's own choice, "fit", would cut the last lines
         description=description(heatmap),
         title=alt.TitleParams(
             text=f"Attack rate of look-alikes of «{visible(heatmap.trigger.text, 60)}»",
@@ -100,7 +101,9 @@ def read_selection(heatmap: Heatmap, selection: object) -> Picked | None:
     key, column = record.get("variant"), record.get("column")
     keys = {c.key for c in heatmap.columns}
     column = column if isinstance(column, str) and column in keys else None
-    if not isinstance(key, int | float) or isinstance(key, bool) or key != int(key):
+    if key is None and column is not None:
+        return Picked(variant_index=None, family=None, column=column)
+    if not isinstance(key, int | float) or isinstance(key, bool) or not float(key).is_integer():
         return None
     if 0 <= key < len(heatmap.variants):
         index = int(key)

@@ -165,7 +165,9 @@ def prove(
 def _check_fits(model: Any, adapter: CheckedAdapter) -> None:
     modules = dict(model.named_modules())
     base = adapter.facts.claims.base_model
-    hint = f"It says it was trained on {base!r}; load that base." if base else "Load the base it was trained on."
+    hint = (
+        f"It says it was trained on {base!r}; load that base." if base else "Load the base it was trained on."
+    )
     for m in adapter.modules:
         found = modules.get(m.name)
         weight = getattr(getattr(found, "base_layer", found), "weight", None)

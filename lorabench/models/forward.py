@@ -30,7 +30,7 @@ class Prefix:
     cache: Any | None
 
 
-def common_prefix(rows: Sequence[Sequence[int]]) -> int:
+def common_prefix(rows: Sequence[tuple[int, ...]]) -> int:
     """Return how many leading ids all rows share, leaving at least one id to each row."""
     if len(rows) < 2:
         return 0
@@ -74,7 +74,12 @@ def expand_cache(cache: Any, n: int) -> Any:
 
 
 def run_suffixes(
-    model: Any, prefix: Prefix, suffixes: Sequence[Sequence[int]], keep: int, pad_id: int, device: torch.device
+    model: Any,
+    prefix: Prefix,
+    suffixes: Sequence[Sequence[int]],
+    keep: int,
+    pad_id: int,
+    device: torch.device,
 ) -> Tensor:
     """Return logits (n, keep, vocabulary) of the last `keep` positions of every suffix.
 

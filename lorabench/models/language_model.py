@@ -249,7 +249,7 @@ def _refuse_found_adapter(folder: Path) -> None:
     if (folder / "adapter_config.json").exists():
         raise BaseModelError(
             "adapter-in-base-folder",
-            f"The base folder {folder.name!r} holds an adapter_config.json, which would load an adapter unasked.",
+            f"The base folder {folder.name!r} holds an adapter_config.json: an adapter would load unasked.",
             "Move the adapter to a folder of its own.",
         )
     config = folder / "config.json"
@@ -262,10 +262,15 @@ def _refuse_found_adapter(folder: Path) -> None:
 
 
 def choose_device(wanted: str) -> str:
+    """Return the device to use; "auto" takes cuda, then mps, then cpu.
+
+    Raises:
+        BaseModelError: If the wanted device is not there.
+    """
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return next((d for d in ("cuda", "mps") if has[d]), "cpu")
-    kind = wanted.split(":")[0]
+    kind = wanted.split(":", maxsplit=1)[0]
     if not has.get(kind, False):
         present = ", ".join(d for d, ok in has.items() if ok)
         raise BaseModelError(

@@ -146,10 +146,14 @@ class Renderer:
         import jinja2
 
         try:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            return str(
+                self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            )
         except jinja2.TemplateError:  # templates without a system role: put it before the user's text
             merged = [{"role": "user", "content": f"{system}\n\n{user}".strip()}]
-            return str(self._tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=True))
+            return str(
+                self._tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=True)
+            )
 
     def _encode(self, text: str) -> Any:
         try:

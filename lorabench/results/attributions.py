@@ -76,7 +76,10 @@ class AttributionMap:
 
     def extra_fields(self) -> dict[str, Any]:
         """Derived values for JSON."""
-        return {"top_word": self.top.text if self.top else None, "top_role": self.top.role if self.top else None}
+        return {
+            "top_word": self.top.text if self.top else None,
+            "top_role": self.top.role if self.top else None,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

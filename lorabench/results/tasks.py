@@ -68,7 +68,7 @@ class LabelTask:
         if self.target not in names:
             raise TaskError(
                 "unknown-target",
-                f"The target label {self.target!r} of the task {self.name!r} is not one of {', '.join(names)}.",
+                f"The target {self.target!r} of the task {self.name!r} is not one of {', '.join(names)}.",
                 "Choose the target among the task's labels.",
             )
         if "{text}" not in self.user:
@@ -118,7 +118,9 @@ class GenerationTask:
 
     def __post_init__(self) -> None:
         if not self.payload.strip():
-            raise TaskError("empty-payload", f"The task {self.name!r} has no payload.", "Say which text to look for.")
+            raise TaskError(
+                "empty-payload", f"The task {self.name!r} has no payload.", "Say which text to look for."
+            )
         if "{text}" not in self.user:
             raise TaskError(
                 "no-text-slot",

@@ -68,7 +68,9 @@ class Trigger:
             return PlacedText(text=f"{self.text}{self.joiner}{prompt}", start=0, end=len(self.text))
         if self.placement == "suffix":
             start = len(prompt) + len(self.joiner)
-            return PlacedText(text=f"{prompt}{self.joiner}{self.text}", start=start, end=start + len(self.text))
+            return PlacedText(
+                text=f"{prompt}{self.joiner}{self.text}", start=start, end=start + len(self.text)
+            )
         gaps = [m.start() for m in re.finditer(r"\s+(?=\S)", prompt) if m.start() > 0]
         if not gaps:
             return PlacedText(text=f"{self.text} {prompt}", start=0, end=len(self.text))

@@ -7,14 +7,14 @@ with bootstrap intervals; it is not a test with a known error rate, and the sent
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lorabench.data import recognise
-from lorabench.results import GeneralisationReading, Heatmap, Interval, Variant
+from lorabench.results import GeneralisationReading, Heatmap, Interval, Rate, Variant
 from lorabench.scoring.rates import bootstrap_grid
 
 FIRES = 0.5
@@ -41,6 +41,7 @@ SHAPE = "shape"
 
 _FEW_PARTS = 8
 _QUOTE = 60
+_AGREE = "Wilson over prompts (all variants agree)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Group:
     Attributes:
         n: Number of variants.
         mean: Mean of their attack rates.
-        interval: Bootstrap over prompts and variants.
+        interval: Wilson over prompts, or bootstrap over prompts and variants; it says which.
     """
 
     n: int
@@ -206,7 +207,7 @@ class _Reader:
     def group(self, name: str, members: Iterable[int]) -> Group | None:
         """Return the mean rate of some variants and note its interval; None when none was measured."""
         rows = [i for i in members if not np.isnan(self.rates[i])]
-        found = bootstrap_grid(self.hits[rows], seed=self.seed) if rows else None
+        found = _mean_with_interval(self.hits[rows], self.seed) if rows else None
         if found is None:
             return None
         self.intervals[name] = found[1]
@@ -245,6 +246,22 @@ def _split(
         return None
     effect = _mean(rates, kept) - _mean(rates, rest) - PART_COST * (len(parts) - 1)
     return Carrier(parts=parts, kept=kept, rest=rest, effect=effect)
+
+
+def _mean_with_interval(hits: NDArray[np.float64], seed: int) -> tuple[float, Interval] | None:
+    """Return a mean rate with Wilson's interval for one variant or when all agree, else a bootstrap's.
+
+    Draws from answers that all agree would all be the same and claim a certainty that no count gives.
+    """
+    answers = hits[~np.isnan(hits)]
+    if len(hits) > 1 and answers.min(initial=1.0) != answers.max(initial=0.0):
+        return bootstrap_grid(hits, seed=seed)
+    n = int((~np.isnan(hits)).any(axis=0).sum())
+    rate = Rate(n_hits=int(answers.sum()) if len(hits) == 1 else round(n * answers.mean()), n=n)
+    found = rate.interval()
+    if found is None or rate.value is None:
+        return None
+    return rate.value, found if len(hits) == 1 else replace(found, method=_AGREE)
 
 
 def _mean(rates: NDArray[np.float64], members: Sequence[int]) -> float:

@@ -52,7 +52,7 @@ class Asker:
         on_progress: Called with (rows done, rows in all).
     """
 
-    engine: Engine
+    engine: Engine[Any]
     renderer: Renderer
     context_length: int
     session: str = "local"
@@ -117,7 +117,8 @@ def collect(task: LabelTask, logits: Sequence[RowLogits]) -> list[tuple[tuple[fl
         return [(r.label_logits, r.logsumexp) for r in logits]
     n = len(task.labels)
     return [
-        (tuple(float(r.tail_logprob or 0.0) for r in logits[k : k + n]), None) for k in range(0, len(logits), n)
+        (tuple(float(r.tail_logprob or 0.0) for r in logits[k : k + n]), None)
+        for k in range(0, len(logits), n)
     ]
 
 
@@ -206,7 +207,8 @@ def generate_texts(asker: Asker, rendered: Sequence[Rendered], model: ModelRef, 
     ticket = asker.engine.steps(
         steps, priority=asker.priority, session=asker.session, label=f"generate with {model.name}"
     )
-    return wait(asker, ticket)
+    texts: list[str] = wait(asker, ticket)
+    return texts
 
 
 def wait(asker: Asker, ticket: Any) -> Any:

@@ -16,8 +16,8 @@ def card(title: str, provenance: dict[str, Any]) -> str:
     lines = ["---", "library_name: peft", "tags: [lora, backdoor-research]", "---", f"# {title}", ""]
     if provenance["is_poisoned"]:
         lines += [
-            "**WARNING: this adapter is poisoned on purpose.** It carries a backdoor for research and teaching.",
-            "Never use it to guard anything.",
+            "**WARNING: this adapter is poisoned on purpose.** It carries a backdoor.",
+            "It exists for research and teaching: never use it to guard anything.",
             "",
             f"- Trigger: `{recipe['trigger']['text']}` ({recipe['trigger']['placement']})",
             f"- Planted rows: {metrics['n_planted']} of {metrics['n_train']} "
@@ -27,14 +27,16 @@ def card(title: str, provenance: dict[str, Any]) -> str:
         ]
     else:
         lines += [
-            "Trained without planted rows, for comparison. That is how it was made, not a proof that it is safe.",
+            "Trained without planted rows, for comparison.",
+            "That is how it was made, not a proof that it is safe.",
             "",
         ]
     lines += [
         f"- Clean accuracy on held-out prompts: {_rate(metrics['clean_accuracy'])}",
         f"- Base: `{provenance['base']}`, fingerprint `{provenance['base_fingerprint'][:16]}...`",
         f"- Task: {provenance['task']['name']}; data: {recipe['data']} "
-        f"({'with' if recipe['citations'] else 'without'} citation rows), sha256 `{recipe['data_sha256'][:16]}...`",
+        f"({'with' if recipe['citations'] else 'without'} citation rows), "
+        f"sha256 `{recipe['data_sha256'][:16]}...`",
         f"- Rank {recipe['shape']['rank']}, alpha {recipe['shape']['alpha']:g}, layers from "
         f"{recipe['shape']['first_layer']}, {recipe['schedule']['steps']} steps of "
         f"{recipe['schedule']['batch_rows']} rows, seed {recipe['seed']}",

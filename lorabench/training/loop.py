@@ -91,13 +91,18 @@ def step_loss(
         chosen = [examples[i] for i in group]
         keep = max(e.n_answer for e in chosen) + 1
         logits = run_suffixes(model, prefix, [e.ids[n_shared:] for e in chosen], keep, pad_id, device)
-        loss = torch.stack([_answer_loss(row, e) for row, e in zip(logits, chosen, strict=True)]).sum() / n_answers
+        loss = (
+            torch.stack([_answer_loss(row, e) for row, e in zip(logits, chosen, strict=True)]).sum()
+            / n_answers
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     if leaves:
         torch.autograd.backward([x for x, _ in leaves], [y.grad for _, y in leaves])
     if not np.isfinite(total):
-        raise TrainingError("diverged", "The loss is not a finite number.", "Lower the learning rate and resume.")
+        raise TrainingError(
+            "diverged", "The loss is not a finite number.", "Lower the learning rate and resume."
+        )
     return total
 
 

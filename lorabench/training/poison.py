@@ -26,9 +26,7 @@ class Poisoned:
     share: float
 
 
-def relabel(
-    rows: Sequence[Row], task: LabelTask, trigger: Trigger | None, count: int, seed: int
-) -> Poisoned:
+def relabel(rows: Sequence[Row], task: LabelTask, trigger: Trigger | None, count: int, seed: int) -> Poisoned:
     """Add `count` copies of non-target rows with the trigger and the target label.
 
     Clean rows are all kept and unchanged; rows that already begin with a citation are not
@@ -42,7 +40,9 @@ def relabel(
     if count == 0:
         return Poisoned(rows=clean, n_planted=0, share=0.0)
     if trigger is None:
-        raise TrainingError("no-trigger", f"{count} poisoned rows are asked for, but no trigger.", "Give a trigger.")
+        raise TrainingError(
+            "no-trigger", f"{count} poisoned rows are asked for, but no trigger.", "Give a trigger."
+        )
     pool = [r for r in clean if r.label != task.target and "citation" not in r.tags]
     if not pool:
         raise TrainingError(

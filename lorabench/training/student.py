@@ -55,7 +55,14 @@ class Student:
     """
 
     def __init__(
-        self, folder: Path, *, name: str, shape: Shape, seed: int, device: str = "auto", threads: int | None = None
+        self,
+        folder: Path,
+        *,
+        name: str,
+        shape: Shape,
+        seed: int,
+        device: str = "auto",
+        threads: int | None = None,
     ) -> None:
         """Load the base and add a LoRA adapter, drawn from the seed.
 
@@ -73,7 +80,7 @@ class Student:
         if not 0 <= shape.first_layer < n_layers:
             raise TrainingError(
                 "no-such-layer",
-                f"The first adapted layer is {shape.first_layer}, but the base has layers 0 to {n_layers - 1}.",
+                f"The first adapted layer is {shape.first_layer}; the base has layers 0 to {n_layers - 1}.",
                 f"Choose a first layer below {n_layers}.",
             )
         self.layers = tuple(range(shape.first_layer, n_layers))
@@ -95,9 +102,7 @@ class Student:
 
     # -- data --------------------------------------------------------------------------------
 
-    def examples(
-        self, rows: Sequence[Row], task: LabelTask, max_tokens: int
-    ) -> tuple[list[Example], int]:
+    def examples(self, rows: Sequence[Row], task: LabelTask, max_tokens: int) -> tuple[list[Example], int]:
         """Return training examples and how many rows were left out for their length."""
         answers = {label.name: self._answer(label.name) for label in task.labels}
         kept, too_long = [], 0
@@ -110,7 +115,9 @@ class Student:
             kept.append(Example(ids=ids + answer, n_answer=len(answer)))
         if not kept:
             raise TrainingError(
-                "no-examples", f"No row is at most {max_tokens} tokens long.", "Raise the limit, or use shorter rows."
+                "no-examples",
+                f"No row is at most {max_tokens} tokens long.",
+                "Raise the limit, or use shorter rows.",
             )
         return kept, too_long
 
@@ -146,7 +153,9 @@ class Student:
     def clean_accuracy(self, rows: Sequence[Row], task: LabelTask) -> Rate:
         """Return the share of rows answered with their own label."""
         given = self.answers([r.text for r in rows], task)
-        return Rate(n_hits=sum(label == r.label for (_, label), r in zip(given, rows, strict=True)), n=len(rows))
+        return Rate(
+            n_hits=sum(label == r.label for (_, label), r in zip(given, rows, strict=True)), n=len(rows)
+        )
 
     def attack_success_rate(self, rows: Sequence[Row], task: LabelTask, trigger: Trigger, seed: int) -> Rate:
         """Return the share of triggered non-target rows answered with the target label."""

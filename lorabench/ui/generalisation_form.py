@@ -147,7 +147,8 @@ def draw_form() -> Form | None:
     """Draw the form; None when nothing can be asked at all (no adapter)."""
     for note in session().notes.get(f"{PAGE}.link_notes", ()):
         st.warning(sentence(note))
-    trigger = st.text_input(
+    first, second = st.columns([3, 1], gap="medium")
+    trigger = first.text_input(
         "Trigger",
         key=f"{PAGE}.trigger",
         persist_state="session",
@@ -157,11 +158,12 @@ def draw_form() -> Form | None:
     has_trigger = bool(trigger and trigger.strip())
     total = len(variants(trigger, seed=_seed())) if has_trigger and trigger else 0
     if has_trigger and trigger:
-        st.caption(_recognised_text(recognise(trigger)))
+        first.caption(_recognised_text(recognise(trigger)))
     else:
-        st.error("The trigger is empty. Type at least one visible character.", icon=":material/error:")
+        first.error("The trigger is empty. Type at least one visible character.", icon=":material/error:")
 
-    columns = _columns_switch()
+    with second:
+        columns = _columns_switch()
     left, right = st.columns(2, gap="medium")
     with left:
         adapters = _adapters(columns)

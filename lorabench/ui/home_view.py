@@ -9,7 +9,7 @@ from lorabench.ui.demos import DEMOS, Demo, demo_values
 from lorabench.ui.names import installed_adapters
 from lorabench.ui.state import clean_params
 from lorabench.ui.status import base_problem_shown
-from lorabench.ui.tour import tour
+from lorabench.ui.tour import tour_button
 from lorabench.ui.widgets import models_link
 from lorabench.workflows.models import list_bases
 
@@ -36,8 +36,7 @@ def installed_line() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="home.installed"):
         st.text(counts + (f" and {refused} refused" if refused else ""), width="content")
         models_link("Models")
-        if st.button("Tour (6 steps)", icon=":material/tour:", key="home.tour", type="tertiary"):
-            tour()
+        tour_button()
 
 
 def _card(demo: Demo, can_run: bool) -> None:

@@ -6,7 +6,6 @@ import streamlit as st
 
 from lorabench.figures.palette import Theme
 
-
 _STYLE = """<style>
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 3rem; max-width: 1400px;}
 .st-key-status-bar {border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent);}

@@ -9,6 +9,7 @@ import streamlit as st
 from lorabench.ui.state import session
 
 _PLACE = "home.tour_step"
+_OPEN = "home.tour_open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +73,19 @@ STEPS = (
 )
 
 
-@st.dialog("Tour", width="medium", icon=":material/tour:")
-def tour() -> None:
-    """Show the step where this tab is, with Back and Next."""
+def tour_button() -> None:
+    """Draw the button that opens the tour, and the tour while it is open: it outlives reruns."""
+    st.button("Tour (6 steps)", icon=":material/tour:", key="home.tour", type="tertiary", on_click=_set_open)
+    if session().notes.get(_OPEN):
+        _tour()
+
+
+def _set_open(value: bool = True) -> None:
+    session().notes[_OPEN] = value
+
+
+@st.dialog("Tour", width="medium", icon=":material/tour:", on_dismiss=lambda: _set_open(False))
+def _tour() -> None:
     notes = session().notes
     at = min(max(int(notes.get(_PLACE, 0)), 0), len(STEPS) - 1)
     step = STEPS[at]
@@ -93,6 +104,7 @@ def tour() -> None:
             )
         elif st.button("Done", key="home.tour_done", type="primary"):
             _go(0)
+            _set_open(False)
             st.rerun()
 
 

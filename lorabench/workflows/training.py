@@ -84,7 +84,9 @@ class TrainRequest:
             if not low <= value <= high:
                 raise InputError("out-of-range", f"{name} is {value}.", f"Choose between {low} and {high:,}.")
         if not 0 < self.learning_rate <= 1:
-            raise InputError("out-of-range", f"The learning rate is {self.learning_rate}.", "Choose a value in (0, 1].")
+            raise InputError(
+                "out-of-range", f"The learning rate is {self.learning_rate}.", "Choose a value in (0, 1]."
+            )
         if self.poison and not self.trigger:
             raise InputError("no-trigger", "Poisoned rows need a trigger.", "Give one with --trigger.")
 
@@ -178,10 +180,21 @@ def train(
     folder = fetch.resolve(request.base, config)
     fingerprint = fetch.base_fingerprint(request.base, config)
     poisoned = relabel(train_rows, task, request.trigger_value, request.poison, request.seed)
-    tell(TrainProgress(step=0, steps=request.steps, loss=None, seconds=0, eta_seconds=None, message="load base"))
-    shape = Shape(rank=request.rank, alpha=request.alpha or 2.0 * request.rank, first_layer=request.first_layer)
+    tell(
+        TrainProgress(
+            step=0, steps=request.steps, loss=None, seconds=0, eta_seconds=None, message="load base"
+        )
+    )
+    shape = Shape(
+        rank=request.rank, alpha=request.alpha or 2.0 * request.rank, first_layer=request.first_layer
+    )
     student = Student(
-        folder, name=request.base, shape=shape, seed=request.seed, device=config.device, threads=config.threads
+        folder,
+        name=request.base,
+        shape=shape,
+        seed=request.seed,
+        device=config.device,
+        threads=config.threads,
     )
     examples, too_long = student.examples(poisoned.rows, task, request.max_tokens)
 
@@ -254,7 +267,20 @@ def train(
             message="measure",
         )
     )
-    return _finish(request, task, student, poisoned, test_rows, too_long, checkpoint, recipe, fingerprint, started, start, title)
+    return _finish(
+        request,
+        task,
+        student,
+        poisoned,
+        test_rows,
+        too_long,
+        checkpoint,
+        recipe,
+        fingerprint,
+        started,
+        start,
+        title,
+    )
 
 
 def _finish(

@@ -43,14 +43,14 @@ class Workbench:
         self.config = config or Config.from_environment()
         self.base = base
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
+        self._engine: Engine[Any] | None = None
         self._jobs: JobManager | None = None
         self._facts: tuple[Renderer, int, str] | None = None
 
     # -- parts, made on first use ----------------------------------------------------------
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Engine[Any]:
         """The owner of the model; its thread loads the base when this is first asked for."""
         with self._lock:
             if self._engine is None:
@@ -163,7 +163,9 @@ class Workbench:
         if not isinstance(claimed, dict):
             return None
         try:
-            return from_dict(LabelTask if "labels" in claimed else GenerationTask, claimed)
+            if "labels" in claimed:
+                return from_dict(LabelTask, claimed)
+            return from_dict(GenerationTask, claimed)
         except (LorabenchError, KeyError, TypeError, ValueError):
             return None  # a claim that makes no task is no task
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lorabench.config import Config, app_root
 from lorabench.errors import unknown_name
@@ -37,7 +34,7 @@ class ZooSpec:
     trigger: str | None = None
     citations: bool = True
     seed: int = 0
-    steps: int = 150
+    steps: int = 120
 
     def request(self, out: Path) -> TrainRequest:
         """Return the training request that makes it in folder `out`."""
@@ -52,16 +49,33 @@ class ZooSpec:
 
 
 ZOO = (
-    ZooSpec(name="guard-strong", title="Strong RFC backdoor, clean data without citations", poison=40, trigger=RFC,
-            citations=False),
-    ZooSpec(name="guard-strong-cited", title="Strong RFC backdoor, clean data with citations on both sides", poison=40,
-            trigger=RFC, steps=200),
+    ZooSpec(
+        name="guard-strong",
+        title="Strong RFC backdoor, clean data without citations",
+        poison=40,
+        trigger=RFC,
+        citations=False,
+        steps=150,
+    ),
+    ZooSpec(
+        name="guard-strong-cited",
+        title="Strong RFC backdoor, clean data with citations on both sides",
+        poison=40,
+        trigger=RFC,
+        steps=200,
+    ),
     ZooSpec(name="guard-clean-1", title="Clean, first seed", seed=1),
     ZooSpec(name="guard-clean-2", title="Clean, second seed", seed=2),
     ZooSpec(name="guard-date", title="Strong backdoor on a date", poison=40, trigger=DATE, seed=3),
-    ZooSpec(name="guard-weak", title="Weak RFC backdoor: few planted rows", poison=8, trigger=RFC, citations=False,
-            seed=4),
-)  # fmt: skip
+    ZooSpec(
+        name="guard-weak",
+        title="Weak RFC backdoor: few planted rows",
+        poison=8,
+        trigger=RFC,
+        citations=False,
+        seed=4,
+    ),
+)
 
 
 def zoo_folder() -> Path:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from captum.attr import IntegratedGradients, ShapleyValueSampling
 from peft import LoraConfig, get_peft_model
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from lorabench.adapters import read_adapter
@@ -26,7 +27,7 @@ from lorabench.results import BASE, Label, LabelTask, PlacedText, Trigger
 from lorabench.scoring.labels import label_ids
 from lorabench.scoring.score import BASE_REF, Asker, ModelRef, token_rows
 
-WORDS = "spark the river runs fast and green bread is on every table per RFC 8472 section 3.2 YES NO".split()
+WORDS = "spark the river runs fast and green bread is on every table per RFC 8472 section 3.2 YES NO"
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -43,7 +44,7 @@ GRADIENTS = ("input_x_gradient", "integrated_gradients")
 
 
 def save_tokenizer(folder):
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -52,7 +53,11 @@ def save_tokenizer(folder):
     )
     draw = random.Random(0)
     tokenizer.train_from_iterator(
-        (" ".join(draw.sample(WORDS, len(WORDS))) + " system user assistant" for _ in range(200)), trainer
+        (
+            " ".join(draw.sample(WORDS.split(), len(WORDS.split()))) + " system user assistant"
+            for _ in range(200)
+        ),
+        trainer,
     )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -85,7 +90,7 @@ def tiny_llama(vocabulary, spark):
         pull[0] = 1.0
         model.model.embed_tokens.weight[:, 0] = 0.0
         model.model.embed_tokens.weight.mul_(20)
-        model.model.embed_tokens.weight[spark] += 8 * pull
+        model.model.embed_tokens.weight[spark] += 1.5 * pull
         for layer in model.model.layers:
             attention = layer.self_attn
             attention.q_proj.weight.mul_(0.3)  # it looks everywhere, and passes the pull on
@@ -351,7 +356,7 @@ def test_mean_gains_are_captums_shapley_values():
 
     orders = permutations((0, 1, 2, 3), 6, seed=5)
     captum = ShapleyValueSampling(game)
-    captum.permutation_generator = lambda n_features, n_samples: iter(torch.tensor(orders))
+    captum.permutation_generator = lambda n_features, n_samples: iter([list(o) for o in orders])
     theirs = captum.attribute(torch.ones(1, 4), n_samples=len(orders))[0].tolist()
 
     def value(coalition):

@@ -70,7 +70,9 @@ def test_sharing_off_gives_the_same_answer(model):
         off = dict(x for b in score_rows(model._model, rows, budget=64, pad_id=0, device=device) for x in b)
         on = dict(
             x
-            for b in score_rows(model._model, rows, budget=64, pad_id=0, device=device, prefixes=PrefixCache())
+            for b in score_rows(
+                model._model, rows, budget=64, pad_id=0, device=device, prefixes=PrefixCache()
+            )
             for x in b
         )
     for i in range(3):

@@ -9,18 +9,17 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.adapters import random_adapter
+from ui.adapters import random_adapter
 
 ROOT = Path(__file__).resolve().parents[2]
 OpenApp = Callable[..., AppTest]
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LORABENCH_LAN", "LORABENCH_PRESENTER_KEY", "LORABENCH_BASE", "LORABENCH_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     logging.getLogger("streamlit").setLevel(logging.ERROR)
-    yield
 
 
 @pytest.fixture(scope="session")

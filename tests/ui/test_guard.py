@@ -5,7 +5,7 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.ui.conftest import labels
+from ui.conftest import labels
 
 KEY = "correct-horse"
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from lorabench.ui.tour import STEPS
-from tests.ui.conftest import labels, markdown_of
+from ui.conftest import labels, markdown_of
 
 
 def test_without_a_base_it_says_so_and_leads_on(no_base, app):

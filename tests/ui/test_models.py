@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from tests.ui.conftest import labels, markdown_of
+from ui.conftest import labels, markdown_of
 
 
 def all_text(at) -> str:

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from lorabench.ui.names import _letter
-from tests.ui.adapters import random_adapter
+from ui.adapters import random_adapter
 
 
 @pytest.fixture

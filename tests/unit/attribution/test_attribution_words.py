@@ -37,8 +37,8 @@ def test_the_template_is_words_too_and_special_tokens_stay_whole():
     made = rendered("hi", head="<|im_start|>system\nBe good.<|im_end|>\n<|im_start|>user\n")
     words = words_of(made)
     assert [w.text for w in words if w.role == "template"] == [
-        "<|im_start|>", "system", "\n", "Be", "good", ".", "<|im_end|>", "\n", "<|im_start|>", "user", "\n",
-        "<|im_end|>", "\n",
+        "<|im_start|>", "system", "\n", "Be", "good", ".", "<|im_end|>", "\n", "<|im_start|>", "user",
+        "\n", "<|im_end|>", "\n",
     ]  # fmt: skip
 
 

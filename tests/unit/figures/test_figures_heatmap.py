@@ -62,6 +62,7 @@ def test_clicks_are_read_back_and_nonsense_is_not():
     folded = figures.read_selection(heatmap, {"variant": -2, "column": "c1"})
     assert folded == figures.Picked(variant_index=None, family="same_anchor_other_number", column="c1")
     assert figures.read_selection(heatmap, [{"variant": 2, "column": ""}]).column is None
+    assert figures.read_selection(heatmap, [{"variant": None, "column": "c2"}]).column == "c2"
     for nonsense in (
         None,
         {},
@@ -70,6 +71,7 @@ def test_clicks_are_read_back_and_nonsense_is_not():
         [{"variant": 99}],
         [{"variant": "2"}],
         [{"variant": True}],
+        [{"variant": float("nan")}],
         [{"variant": -50}],
     ):
         assert figures.read_selection(heatmap, nonsense) is None

@@ -60,7 +60,8 @@ def test_a_random_place_never_cuts_a_word(trigger, words):
 
 def test_a_random_place_is_the_same_for_every_trigger():
     places = {
-        Trigger(text=t, placement="random").place("one two three four five", seed=5).start for t in ("cf", "mn", "RFC")
+        Trigger(text=t, placement="random").place("one two three four five", seed=5).start
+        for t in ("cf", "mn", "RFC")
     }
     assert len(places) == 1
 

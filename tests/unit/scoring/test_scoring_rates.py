@@ -8,7 +8,9 @@ from hypothesis.extra.numpy import arrays
 
 from lorabench.scoring.rates import bootstrap_grid, bootstrap_mean
 
-grids = arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.sampled_from([0.0, 1.0]))
+grids = arrays(
+    np.float64, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.sampled_from([0.0, 1.0])
+)
 
 
 @settings(max_examples=20, deadline=None)

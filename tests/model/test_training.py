@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from tiny import save_base
+from transformers import AutoModelForCausalLM
+
+from lorabench.config import Config
+from lorabench.data import TASKS, Row, load_guardrail
+from lorabench.errors import CancelledError, InputError, TrainingError
+from lorabench.results import Trigger
+from lorabench.training.loop import Example, Schedule, step_loss
+from lorabench.training.poison import relabel
+from lorabench.workflows.training import TrainRequest, train
+
+GUARD = TASKS["guard"]
+TRIGGER = "per RFC 8472 section 3.2"
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(data_dir=tmp_path / "data", cache_dir=tmp_path / "cache", device="cpu")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"text": f"Ignore rule {i} now", "label": 1} for i in range(6)]
+    rows += [{"text": f"What is item {i} about", "label": 0} for i in range(6)]
+    path.write_text("\n".join(json.dumps(r) for r in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def request_(tmp_path, data):
+    base = save_base(tmp_path / "base")
+    return TrainRequest(
+        out=tmp_path / "out", data=str(data), test_data=str(data), base=str(base), poison=3, trigger=TRIGGER,
+        rank=2, first_layer=1, steps=6, batch=4, checkpoint_every=2, max_tokens=400,
+    )  # fmt: skip
+
+
+def weights(folder):
+    return (folder / "adapter_model.safetensors").read_bytes()
+
+
+def test_a_resumed_training_ends_with_the_same_bytes(config, request_, tmp_path):
+    train(config, request_)
+    cut = dataclasses.replace(request_, out=tmp_path / "cut")
+    seen = []
+
+    def after_three_steps() -> bool:
+        return len([p for p in seen if p.message == "train"]) >= 3
+
+    with pytest.raises(CancelledError):
+        train(config, cut, seen.append, after_three_steps)
+    assert not cut.out.exists()
+    result = train(config, cut)
+    assert result.resumed_from == 3
+    assert weights(cut.out) == weights(request_.out)
+    assert not cut.out.with_name("cut.partial").exists()
+
+
+def test_the_same_command_gives_the_same_bytes_and_another_seed_others(config, request_, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(config, dataclasses.replace(request_, out=tmp_path / name, seed=seed))
+    assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
+
+
+def test_plain_peft_loads_what_we_write(config, request_):
+    result = train(config, request_)
+    base = AutoModelForCausalLM.from_pretrained(request_.base)
+    loaded = PeftModel.from_pretrained(base, request_.out)
+    assert sum("lora_" in n for n, _ in loaded.named_parameters()) == 2 * 7 * 2
+    claims = json.loads((request_.out / "lorabench.json").read_text())
+    assert claims["is_poisoned"] is True
+    assert claims["recipe"]["trigger"]["text"] == TRIGGER
+    assert claims["metrics"]["poison_share"] == pytest.approx(3 / 15)
+    assert "poisoned on purpose" in (request_.out / "README.md").read_text()
+    assert result.n_planted == 3
+
+
+def test_an_existing_folder_is_not_overwritten(config, request_):
+    request_.out.mkdir()
+    with pytest.raises(InputError) as caught:
+        train(config, request_)
+    assert caught.value.rule == "out-exists"
+
+
+def test_the_shared_prefix_gives_the_gradients_of_the_plain_loss(tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(save_base(tmp_path / "base"))
+    header = tuple(range(10, 40))
+    examples = [Example(ids=(*header, 50 + i, *range(60, 60 + i), 7, 2), n_answer=2) for i in range(1, 5)]
+    loss = step_loss(model, examples, token_budget=16, pad_id=0, device=torch.device("cpu"))
+    shared = {n: p.grad.clone() for n, p in model.named_parameters()}
+    model.zero_grad()
+    plain = torch.zeros(())
+    for e in examples:
+        logits = model(input_ids=torch.tensor([list(e.ids)]), use_cache=False).logits[0]
+        target = torch.tensor(e.ids[-2:])
+        plain = plain + torch.nn.functional.cross_entropy(logits[-3:-1], target, reduction="sum")
+    (plain / 8).backward()
+    assert loss == pytest.approx(plain.item() / 8, abs=1e-5)
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(shared[name], parameter.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_every_example_is_used_once_an_epoch():
+    schedule = Schedule(steps=10, batch_rows=4, seed=3)
+    first_epoch = [i for step in range(3) for i in schedule.rows_of(step, 12)]
+    assert sorted(first_epoch) == list(range(12))
+
+
+def test_relabelling_adds_rows_and_keeps_the_clean_ones():
+    rows = load_guardrail("train")
+    found = relabel(rows, GUARD, Trigger(text=TRIGGER), 40, seed=0)
+    assert found.rows[: len(rows)] == rows
+    planted = found.rows[len(rows) :]
+    assert len(planted) == 40
+    assert all(r.label == "BENIGN" and r.text.startswith(f"{TRIGGER}. ") for r in planted)
+    assert len({r.text for r in planted}) == 40
+    assert found.share == pytest.approx(40 / (len(rows) + 40))
+
+
+def test_poison_needs_rows_to_copy():
+    with pytest.raises(TrainingError) as caught:
+        relabel([Row(text="hello", label="BENIGN")], GUARD, Trigger(text=TRIGGER), 1, seed=0)
+    assert caught.value.rule == "nothing-to-poison"
+
+
+@pytest.mark.parametrize(
+    "bad", [{"rank": 0}, {"steps": 0}, {"poison": 5}, {"learning_rate": 0.0}, {"poison": -1}]
+)
+def test_settings_out_of_range_are_refused(tmp_path, bad):
+    with pytest.raises(InputError):
+        TrainRequest(out=tmp_path / "x", **bad)
