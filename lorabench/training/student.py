@@ -100,6 +100,10 @@ class Student:
         }
         self.shape = shape
 
+    def optimiser(self, weight_decay: float) -> torch.optim.Optimizer:
+        """Return AdamW over the adapter's tensors; the schedule sets the rate."""
+        return torch.optim.AdamW(self.parameters.values(), weight_decay=weight_decay)
+
     # -- data --------------------------------------------------------------------------------
 
     def examples(self, rows: Sequence[Row], task: LabelTask, max_tokens: int) -> tuple[list[Example], int]:

@@ -198,8 +198,6 @@ def train(
     )
     examples, too_long = student.examples(poisoned.rows, task, request.max_tokens)
 
-    import torch
-
     schedule = Schedule(
         steps=request.steps,
         batch_rows=request.batch,
@@ -208,7 +206,7 @@ def train(
         token_budget=request.token_budget,
         seed=request.seed,
     )
-    optimiser = torch.optim.AdamW(student.parameters.values(), weight_decay=schedule.weight_decay)
+    optimiser = student.optimiser(schedule.weight_decay)
     data_digest = digest([to_dict(r) for r in poisoned.rows])
     recipe = {
         "data": request.data if request.data == "guardrail" else Path(request.data).name,
