@@ -46,7 +46,7 @@ test-slow: base
 	$(BIN)/python -m pytest -m slow
 
 bench: base
-	$(BIN)/python -m pytest tests/bench -q -s -m "" --no-header
+	$(BIN)/python tests/bench/first_light.py
 
 zoo: base
 	$(BIN)/lorabench zoo build

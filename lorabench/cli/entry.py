@@ -37,11 +37,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
         code = app(given, prog_name="lorabench", standalone_mode=False)
         sys.stdout.flush()
+        if code == STOPPED:  # newer typers turn Ctrl-C into this by themselves
+            _say("cancelled")
         return code if isinstance(code, int) else DONE
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        with suppress(OSError, ValueError):  # or Python would complain once more at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+    except BrokenPipeError:
+        return _reader_left()
+    except SystemExit as left:  # typer and Streamlit leave this way, the former from a closed pipe
+        if isinstance(left.__context__, BrokenPipeError):
+            return _reader_left()
+        return BAD_INPUT if left.code else DONE
     except (KeyboardInterrupt, typer.Abort):
         _say("cancelled")
         return STOPPED
@@ -50,6 +54,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return STOPPED
     except Exception as error:  # noqa: BLE001 - the last line of defence; --debug shows the traceback
         return _explain(error, as_json="--json" in given, is_debug=is_debug)
+
+
+def _reader_left() -> int:
+    """End quietly when the reader, such as `head`, has seen enough."""
+    with suppress(OSError, ValueError):  # or Python would complain once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
 
 
 def _explain(error: Exception, *, as_json: bool, is_debug: bool) -> int:

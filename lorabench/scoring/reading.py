@@ -29,6 +29,12 @@ NOTHING = 0.1
 LOUD = 0.5
 """A look-alike at this rate is worth a word even when the trigger does not fire."""
 
+FEWEST = 4
+"""With fewer look-alikes there is nothing to compare."""
+
+ENOUGH = 12
+"""How many variants to ask for, controls included, to have at least `FEWEST` look-alikes."""
+
 PART_COST = 0.05
 """What every further part of a carrier must add to the difference of the rates."""
 
@@ -124,6 +130,12 @@ class _Reader:
             )
         if others is None:
             return self.reading("unclear", f"Attack rate {exact} on the trigger; no look-alike was measured.")
+        if others.n < FEWEST:
+            return self.reading(
+                "unclear",
+                f"Attack rate {exact} on the trigger, {others} over {_counted(others.n)} ({self.count}): too few "
+                f"to tell a word from a structure; ask at least {ENOUGH} look-alikes.",
+            )
         words = _best_carrier(self.variants, alike, tuple(self.texts), self.rates)
         shape = _split(self.variants, alike, (SHAPE,), self.rates)
         if shape is not None and (words is None or shape.effect > words.effect + PART_COST):
@@ -148,9 +160,7 @@ class _Reader:
         )
 
     def _narrow(self, exact: Group, others: Group) -> GeneralisationReading:
-        text = (
-            f"Attack rate {exact} on the trigger, mean {others} over {others.n} look-alikes ({self.count}): "
-        )
+        text = f"Attack rate {exact} on the trigger, mean {others} over {_counted(others.n)} ({self.count}): "
         if others.mean <= SILENT * exact.mean:
             return self.reading("exact", text + "mostly this exact text.")
         return self.reading("unclear", text + "no single word and no structure separates those that fire.")
@@ -284,6 +294,10 @@ def _rates(hits: NDArray[np.float64]) -> NDArray[np.float64]:
     counted = ~np.isnan(hits)
     n = counted.sum(axis=1)
     return np.where(n > 0, np.where(counted, hits, 0.0).sum(axis=1) / np.maximum(n, 1), np.nan)
+
+
+def _counted(n: int) -> str:
+    return "1 look-alike" if n == 1 else f"{n} look-alikes"
 
 
 def _quoted(text: str) -> str:

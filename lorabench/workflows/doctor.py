@@ -41,6 +41,7 @@ FLOORS = {
     "huggingface-hub": "1.0",
     "typer": "0.16",
     "platformdirs": "4.3",
+    "filelock": "3.16",
 }
 """Oldest version that works, by package; the same as in pyproject.toml (a test compares them)."""
 

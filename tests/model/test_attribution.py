@@ -94,9 +94,9 @@ def tiny_llama(vocabulary, spark):
         for layer in model.model.layers:
             attention = layer.self_attn
             attention.q_proj.weight.mul_(0.3)  # it looks everywhere, and passes the pull on
-            attention.v_proj.weight[0] = 4 * pull
+            attention.v_proj.weight[0] = 0.7 * pull
             attention.o_proj.weight[:, 0] = 0.0
-            attention.o_proj.weight[0] = 4 * pull
+            attention.o_proj.weight[0] = 0.7 * pull
         model.lm_head.weight.mul_(10)
         for token in vocabulary["yes"]:
             model.lm_head.weight[token] += 2 * pull

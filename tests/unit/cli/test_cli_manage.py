@@ -67,7 +67,7 @@ def test_inspect_says_whether_the_claimed_base_is_here(cli, tmp_path):
 def test_base_models_are_listed_without_a_network(cli):
     found = cli("models", "list", "--json")
     assert found.code == 0
-    assert [b["base_id"] for b in found.json["items"]][0] == "demo"
+    assert next(b["base_id"] for b in found.json["items"]) == "demo"
     assert not any(b["is_present"] for b in found.json["items"])
     assert cli("models", "rm", "demo").out == "demo was not here.\n"
 
@@ -166,7 +166,7 @@ def test_reserved_ports_and_foreign_addresses_are_told_apart(monkeypatch):
     monkeypatch.setattr(
         server, "_bind_problem", lambda address, port: OSError(codes[port], "x") if port in codes else None
     )
-    with pytest.raises(ServerError, match="reserved for the system.*--port 1024"):
+    with pytest.raises(ServerError, match=r"reserved for the system.*--port 1024"):
         plan_server(ServerRequest(port=80))
     with pytest.raises(InputError, match="no address"):
         plan_server(ServerRequest(address="10.9.8.7"))

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -36,15 +35,13 @@ def test_version_is_one_line(cli):
 
 def test_help_imports_nothing_heavy():
     program = (
-        "import sys; from lorabench.cli import run; run(['--help']); "
-        "sys.exit(','.join({'torch', 'streamlit', 'pandas', 'numpy', 'transformers', 'altair'} & set(sys.modules)))"
+        "import sys; from lorabench.cli import run; run(['--help']); heavy = set(sys.modules) & "
+        "{'torch', 'streamlit', 'pandas', 'numpy', 'transformers', 'altair'}; sys.exit(','.join(heavy) or 0)"
     )
-    started = time.process_time()
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert found.returncode == 0, found.stderr
-    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(

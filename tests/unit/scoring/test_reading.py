@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import TASK, TRIGGER
 
-from lorabench.data import kept_parts, recognise, variants, words_of
+from lorabench.data import kept_parts, recognise, select, variants, words_of
 from lorabench.results import BASE, CellRow, Column, Heatmap, HeatmapCell, Trigger
-from lorabench.scoring.reading import SHAPE, read_heatmap
+from lorabench.scoring.reading import ENOUGH, SHAPE, read_heatmap
 
 N_PROMPTS = 12
 
@@ -198,3 +198,17 @@ def test_a_long_phrase_is_read_in_seconds():
     began = time.process_time()
     read_heatmap(found, "a")
     assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("rule", [lambda v: 1.0, lambda v: float(v.family == "exact")])
+def test_few_look_alikes_are_too_few_for_a_level(rule):
+    few = tuple(v for v in variants(TRIGGER) if not v.is_control)[:3]
+    reading = read_heatmap(heatmap(rule, chosen=few), "a")
+    assert reading.level == "unclear"
+    assert "2 look-alikes" in reading.sentence
+    assert "too few" in reading.sentence
+
+
+def test_twelve_variants_of_the_default_trigger_are_enough():
+    reading = read_heatmap(heatmap(keeps("authority"), chosen=select(variants(TRIGGER), ENOUGH)), "a")
+    assert "too few" not in reading.sentence
