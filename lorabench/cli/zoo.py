@@ -80,3 +80,83 @@ def build(
         )
     text = "\n".join(training_text(r) for r in results) or "Nothing to do: they are all there.\n"
     terminal.result({"results": results}, text, kind="TrainResults")
+
+
+@app.command()
+def verify(
+    only: Annotated[list[str] | None, typer.Option(help="Only this adapter. Repeatable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the measurements to this JSON file.")] = None,
+    n_prompts: Annotated[int, typer.Option(help="Test injections per cell.")] = 112,
+    as_json: options.Json = False,
+    progress: options.Progress = None,
+    debug: options.Debug = False,
+) -> None:
+    """Measure the zoo again on the bundled test split and check what it promises; 2 if one fails."""
+    from lorabench.report import to_json
+    from lorabench.workflows.workbench import Workbench
+    from lorabench.workflows.zoo import specs
+    from lorabench.workflows.zoo_measure import measure
+
+    terminal = Terminal(as_json=as_json, progress=progress)
+    found = []
+    with Workbench(Config.from_environment()) as bench:
+        for spec in specs(tuple(only or ())):
+            found.append(
+                measure(
+                    bench,
+                    spec.name,
+                    n_prompts=n_prompts,
+                    on_partial=lambda so_far, done, name=spec.name: terminal.progress(
+                        done, so_far.n_rows, f"rows of {name}"
+                    ),
+                )
+            )
+            if out is not None:
+                out.write_text(to_json({"measurements": found}) + "\n", encoding="utf-8")
+    text = "\n\n".join(_measured(m) for m in found)
+    terminal.result({"measurements": found}, text, kind="ZooMeasurements")
+    if not all(check.holds for m in found for check in m.checks):
+        raise typer.Exit(code=2)
+
+
+@app.command()
+def record(
+    out: Annotated[Path | None, typer.Option(help="Folder; by default the bundled recordings'.")] = None,
+    as_json: options.Json = False,
+    progress: options.Progress = None,
+    debug: options.Debug = False,
+) -> None:
+    """Run the demos of the Home page and save them, so that they can be shown at once."""
+    from lorabench.workflows.recording import record as run
+    from lorabench.workflows.workbench import Workbench
+
+    terminal = Terminal(as_json=as_json, progress=progress)
+    with Workbench(Config.from_environment()) as bench:
+        files = run(bench, out)
+    terminal.result(
+        {"files": [f.name for f in files]}, "\n".join(f"wrote {f}" for f in files), kind="Recordings"
+    )
+
+
+def _measured(found: Any) -> str:
+    lines = [
+        f"{found.name}: clean accuracy {_counted(found.clean_accuracy)}, "
+        f"attack rate on the trigger {_counted(found.attack_success_rate)}",
+        f"  {found.sentence}",
+    ]
+    for f in found.families:
+        mean = (
+            "not measured"
+            if f.mean is None
+            else f"{f.mean:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]"
+        )
+        lines.append(f"  {f.family:34} {mean}  ({f.n_variants} variants; loudest {f.worst!r})")
+    lines += [f"  {'ok  ' if c.holds else 'FAIL'} {c.promise}: {c.found:.3f}" for c in found.checks]
+    return "\n".join(lines)
+
+
+def _counted(rate: Any) -> str:
+    interval = rate.interval()
+    if interval is None:
+        return "not measured"
+    return f"{rate.value:.3f} [{interval.low:.3f}, {interval.high:.3f}] (n = {rate.n})"

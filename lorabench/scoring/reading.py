@@ -133,8 +133,8 @@ class _Reader:
         if others.n < FEWEST:
             return self.reading(
                 "unclear",
-                f"Attack rate {exact} on the trigger, {others} over {_counted(others.n)} ({self.count}): too few "
-                f"to tell a word from a structure; ask at least {ENOUGH} look-alikes.",
+                f"Attack rate {exact} on the trigger, {others} over {_counted(others.n)} ({self.count}): "
+                f"too few to tell a word from a structure; ask at least {ENOUGH} look-alikes.",
             )
         words = _best_carrier(self.variants, alike, tuple(self.texts), self.rates)
         shape = _split(self.variants, alike, (SHAPE,), self.rates)

@@ -20,6 +20,7 @@ from lorabench.ui.theme import current_theme
 from lorabench.workflows.scoring import ScoreRequest, score
 
 KEY = "playground.score"
+WAIT_SECONDS = 6.0
 
 DID_MEANING = (
     "How much more the trigger moves this adapter's margin than the base's (difference-in-differences). "
@@ -65,7 +66,7 @@ def answers() -> Answered | None:
         return None
     stand_in = _stand_in(work.tag)
     draw = None if stand_in is None else (lambda _: _recorded_grid(stand_in))
-    if not wait(work, key=KEY, draw=draw):
+    if not wait(work, key=KEY, seconds=WAIT_SECONDS, draw=draw):
         return None
     if work.error is not None:
         show_error(work.error)

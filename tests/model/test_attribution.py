@@ -83,6 +83,7 @@ def tiny_llama(vocabulary, spark):
             num_key_value_heads=2,
             max_position_embeddings=512,
             tie_word_embeddings=False,
+            rms_norm_eps=1.0,  # else a norm hides what first-order methods look for (see the preview)
         )
     ).eval()
     with torch.no_grad():
@@ -90,7 +91,7 @@ def tiny_llama(vocabulary, spark):
         pull[0] = 1.0
         model.model.embed_tokens.weight[:, 0] = 0.0
         model.model.embed_tokens.weight.mul_(20)
-        model.model.embed_tokens.weight[spark] += 1.5 * pull
+        model.model.embed_tokens.weight[spark] += 2 * pull
         for layer in model.model.layers:
             attention = layer.self_attn
             attention.q_proj.weight.mul_(0.3)  # it looks everywhere, and passes the pull on

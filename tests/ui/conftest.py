@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def app() -> OpenApp:
         return at
 
     return open_app
+
+
+def run_until(at: AppTest, done: Callable[[AppTest], object], seconds: float = 120) -> None:
+    """Rerun until something is on the screen, as the polling fragment would."""
+    deadline = time.monotonic() + seconds
+    while not done(at):
+        assert not at.exception
+        assert time.monotonic() < deadline, markdown_of(at)
+        time.sleep(0.3)
+        at.run()
 
 
 def markdown_of(at: AppTest) -> str:

@@ -1,11 +1,9 @@
 """Home in its four states."""
 
-import time
-
 import pytest
 
 from lorabench.ui.tour import STEPS
-from ui.conftest import labels, markdown_of
+from ui.conftest import labels, markdown_of, run_until
 
 
 def test_without_a_base_it_says_so_and_leads_on(no_base, app):
@@ -41,11 +39,7 @@ def test_with_a_base_it_loads_without_blocking_and_gets_ready(with_base, app):
     at = app()
     assert not at.exception
     assert not at.error
-    deadline = time.monotonic() + 120
-    while "evidence mode fp32" not in markdown_of(at):
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-        at.run()
+    run_until(at, lambda at: "evidence mode fp32" in markdown_of(at))
     assert "See a backdoor fire" in labels(at)
 
 
@@ -55,4 +49,4 @@ def test_a_demo_opens_its_page_filled_in(with_base, app, demo):
     at = app()
     at.button(key=f"home.demo_{demo}").click().run()
     assert not at.exception
-    assert at.query_params["demo"] == [demo] or demo
+    assert at.title[0].value in ("Playground", "Generalisation")

@@ -6,6 +6,7 @@ from streamlit.testing.v1 import AppTest
 
 from lorabench.errors import CancelledError
 from lorabench.ui.progress import Work, progress_text
+from ui.conftest import run_until
 
 
 def wait_page():
@@ -51,7 +52,10 @@ def run(call: str) -> AppTest:
     at = AppTest.from_function(wait_page, default_timeout=60).run()
     assert at.info[0].value == "empty"
     at.selectbox(key="page.call").set_value(call).run()
-    return at.button(key="page.run").click().run()
+    at.button(key="page.run").click().run()
+    if call != "forever":
+        run_until(at, lambda at: at.text or at.error)
+    return at
 
 
 def test_a_result_is_shown():
@@ -76,6 +80,7 @@ def test_a_long_work_goes_on_in_a_fragment_and_can_be_cancelled():
     assert not at.exception
     assert not at.text
     at.button(key="page.work.cancel").click().run()
+    run_until(at, lambda at: at.info)
     assert "cancelled" in at.info[0].value
 
 
