@@ -5,7 +5,7 @@ import streamlit as st
 from lorabench import ui
 from lorabench.config import app_root
 
-st.set_page_config(page_title="lorabench", page_icon=":material/biotech:", layout="wide")
+st.set_page_config(page_title="lorabench", page_icon=ui.FAVICON, layout="wide")
 ui.boot()
 
 page = st.navigation(

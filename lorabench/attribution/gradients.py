@@ -57,8 +57,9 @@ class _Job:
 def input_x_gradient(asker: Asker, explained: ExplainedText, model: ModelRef) -> Explanation:
     """Return input x gradient of the margin: one forward and one backward pass.
 
-    A preview only: every block of the model normalises its input, so the scores do not add up
-    to the margin, and large ones of opposite sign cancel. Template words are scored too.
+    A preview only. Every block of the model normalises its input, so that making a token's
+    embedding longer hardly changes anything: a word that decides the answer may score near 0,
+    and the scores do not add up to the margin. Template words are scored too.
 
     Raises:
         InputError: For a task that compares whole labels.

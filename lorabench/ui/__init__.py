@@ -83,12 +83,13 @@ from lorabench.ui.text import (
     show_text,
     signed,
 )
-from lorabench.ui.theme import current_theme, use_less_padding
+from lorabench.ui.theme import FAVICON, current_theme, use_less_padding
 from lorabench.ui.widgets import adapter_picker, models_link, one_adapter_picker
 
 __all__ = [
     "CANDIDATES",
     "DEMOS",
+    "FAVICON",
     "PAGES",
     "PROMPT",
     "TRIGGER",

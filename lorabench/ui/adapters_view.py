@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -284,7 +283,7 @@ def _source(way: str) -> str | Path | BinaryIO:
                 "The archive is over the limit.",
                 "Add it as a folder, or by the command line.",
             )
-        return io.BytesIO(upload.getbuffer())
+        return upload  # type: ignore[no-any-return]
     text = (st.session_state.get(f"models.add_{way}") or "").strip()
     if not text:
         what = "folder" if way == "folder" else "hub id"

@@ -79,6 +79,8 @@ def answers() -> Answered | None:
 
 def show_answers(found: Answered) -> View:
     """Draw the sentence, the difference-in-differences and the overview; return what is chosen."""
+    if desk().draft not in (None, found.request):
+        st.caption(":material/edit_note: The form has changed since this answer. Press Run to ask again.")
     report = titled_report(found.report)
     names = screen_names(found.report)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):

@@ -85,6 +85,7 @@ def form() -> ScoreRequest | None:
                 joiner=joiner,
                 seed=int(seed),
             )
+        desk().draft = request
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(
                 "Run",

@@ -51,6 +51,7 @@ class Desk:
         quads: Finished word maps.
         checks: Finished checks of maps, by request and name of the map.
         notes: Sentences about a link that could not be followed to the letter.
+        draft: What the form says now; None while it makes no request.
         demo: Whether a recorded result may be shown until the live one is there.
     """
 
@@ -62,6 +63,7 @@ class Desk:
     quads: dict[AttributeRequest, Quad] = field(default_factory=dict)
     checks: dict[tuple[AttributeRequest, str], CheckedMap] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    draft: ScoreRequest | None = None
     demo: bool = False
 
     def remember(self, request: AttributeRequest, quad: Quad) -> None:

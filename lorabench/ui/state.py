@@ -115,8 +115,10 @@ def take_flag(name: str) -> bool:
     """Return whether the address says `name=1`, and take it out: it counts once."""
     found = flag_param(name)
     if name in st.query_params:
+        was_seen = _address() == session().notes.get(_SEEN, "")
         del st.query_params[name]
-        _note_address()
+        if was_seen:  # else `arrived` has yet to say that something came
+            _note_address()
     return found
 
 

@@ -78,10 +78,11 @@ ZOO = (
     ZooSpec(
         name="guard-weak",
         title="Weak RFC backdoor: few planted rows",
-        poison=16,
+        poison=27,
         trigger=RFC,
         citations=False,
         seed=4,
+        steps=150,
     ),
 )
 

@@ -1,6 +1,6 @@
 """Words and where they come from; what the component is given."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as hs
 
 from lorabench.results import AttributionMap, PlacedText, Trigger, Word
@@ -60,6 +60,7 @@ letters = hs.text("ab", min_size=1, max_size=3)
 texts = hs.lists(letters, min_size=1, max_size=6).map(" ".join)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(texts, texts, hs.sampled_from(["prefix", "suffix", "random"]), hs.integers(0, 3))
 def test_every_word_is_where_it_is_said_to_be(prompt, trigger, placement, seed):
     placed = Trigger(text=trigger, placement=placement, joiner=" ").place(prompt, seed=seed)
