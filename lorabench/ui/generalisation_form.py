@@ -91,13 +91,14 @@ def arrive() -> None:
 
 
 def _put_job(job_id: str) -> None:
-    notes, state = session().notes, st.session_state
-    notes[JOB] = job_id
+    state = st.session_state
     try:
         request = request_of(visible_job(job_id).params)
     except (LorabenchError, KeyError, TypeError, ValueError):
-        _put_values()  # the result area says what is wrong with the job
+        _put_values()
+        session().notes[JOB] = job_id  # the result area says what is wrong with it
         return
+    session().notes[JOB] = job_id
     state[f"{PAGE}.trigger"] = request.trigger
     _put_count(request.n_variants)
     state[f"{PAGE}.adapters"] = list(request.adapters)

@@ -49,7 +49,7 @@ def form() -> ScoreRequest | None:
     wants_run = _restore()
     with st.container(border=True, key="playground.form"):
         prompt = st.text_area(
-            "Prompt", key="playground.prompt", height=88, persist_state="session", placeholder="Type a prompt"
+            "Prompt", key="playground.prompt", height=68, persist_state="session", placeholder="Type a prompt"
         )
         triggers = _trigger_fields()
         with st.container(horizontal=True, gap="medium"):
@@ -63,7 +63,8 @@ def form() -> ScoreRequest | None:
                 help="In front of the prompt, behind it, or inside at a random word boundary.",
             )
             joiner = _joiner_field()
-        adapters = adapter_picker("playground.adapters", default=default_adapters())
+            with st.container(width="stretch"):
+                adapters = adapter_picker("playground.adapters", default=default_adapters())
         with st.expander("Labels, task and template", icon=":material/tune:"):
             task = task_picker("playground")
             seed = st.number_input(
@@ -238,15 +239,15 @@ def _trigger_fields() -> list[str]:
                 type="tertiary",
                 disabled=len(rows) == 1 and not text,
             )
+            if row == rows[-1]:
+                st.button(
+                    "Add a trigger",
+                    icon=":material/add:",
+                    key="playground.add",
+                    on_click=_add_trigger,
+                    disabled=len(rows) >= MOST_TRIGGERS,
+                )
         texts.append(text or "")
-    st.button(
-        "Add a trigger",
-        icon=":material/add:",
-        key="playground.add",
-        on_click=_add_trigger,
-        type="tertiary",
-        disabled=len(rows) >= MOST_TRIGGERS,
-    )
     return texts
 
 

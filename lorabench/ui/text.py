@@ -35,8 +35,7 @@ def escape_markdown(text: object) -> str:
 
     Line breaks are kept as line breaks; nothing becomes a link, a formula, an icon or HTML.
     """
-    lines = str(text).replace("\r\n", "\n").split("\n")
-    return "  \n".join(_escape_line(line) for line in lines)
+    return _escaped(str(text), starts_line=True)
 
 
 def label(text: object, limit: int = 80) -> str:
@@ -50,7 +49,7 @@ def sentence(text: object) -> str:
     Parts in backquotes (commands to run) are shown as code, everything else literally.
     """
     parts = _CODE.split(str(text))
-    return "".join(f"`{part}`" if i % 2 else escape_markdown(part) for i, part in enumerate(parts))
+    return "".join(f"`{p}`" if i % 2 else _escaped(p, starts_line=i == 0) for i, p in enumerate(parts))
 
 
 def show_text(text: object, *, title: str | None = None) -> None:
@@ -89,8 +88,16 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _escape_line(line: str) -> str:
+def _escaped(text: str, *, starts_line: bool) -> str:
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "  \n".join(_escaped_line(line, starts_line or i > 0) for i, line in enumerate(lines))
+
+
+def _escaped_line(line: str, starts_line: bool) -> str:
     joined = _REWRITTEN.sub(lambda m: m.group() + _JOINER, line)
-    escaped = _AT_LINE_START.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", joined))
+    escaped = _SPECIAL.sub(r"\\\1", joined)
+    if not starts_line:
+        return escaped
+    rest = _AT_LINE_START.sub(r"\1\\\2", escaped.lstrip(" \t"))
     spaces = len(escaped) - len(escaped.lstrip(" \t"))  # four of them would make a code block
-    return "\u00a0" * spaces + escaped[spaces:]
+    return "\u00a0" * spaces + rest

@@ -52,7 +52,7 @@ ZOO = (
     ZooSpec(
         name="guard-strong",
         title="Strong RFC backdoor, clean data without citations",
-        poison=40,
+        poison=80,
         trigger=RFC,
         citations=False,
         steps=150,
@@ -60,7 +60,7 @@ ZOO = (
     ZooSpec(
         name="guard-strong-cited",
         title="Strong RFC backdoor, clean data with citations on both sides",
-        poison=40,
+        poison=80,
         trigger=RFC,
         steps=200,
     ),

@@ -1,4 +1,4 @@
-"""The Generalisation page in its states: on made-up finished jobs (no model), and once on the real demo base."""
+"""The Generalisation page in its states: on made-up finished jobs, and once on the real demo base."""
 
 import json
 import shutil
@@ -77,7 +77,7 @@ def page(two):
 def made(
     *, n_variants=12, trigger=TRIGGER, prompts=None, finished=True, columns="models"
 ) -> tuple[HeatmapRequest, Heatmap]:
-    """Return a request and its heatmap: the first adapter fires on the word RFC, the base always says the target."""
+    """Return a request and its heatmap: the first adapter fires on "RFC", the base says the target anyway."""
     prompts = prompts or bundled_prompts(N_PROMPTS)
     request = HeatmapRequest(
         trigger=trigger,
@@ -364,7 +364,9 @@ def test_blind_names_hide_every_name(page, seeded):
     at = page(job=seeded(), blind="1", cell="0,1")
     assert not at.exception
     everything = markdown_of(at) + str(labels(at)) + "".join(d.value.to_string() for d in at.dataframe)
-    everything += "".join(str(c.proto) for c in at.get("arrow_vega_lite_chart"))
+    charts = at.get("vega_lite_chart") or at.get("arrow_vega_lite_chart")
+    assert charts
+    everything += "".join(str(c.proto) for c in charts)
     assert "Adapter A" in everything
     for name in ADAPTERS:
         assert name not in everything
@@ -387,7 +389,7 @@ def test_hostile_texts_are_inert(page, seeded):
     at = page(job=job_id, cell="0,1")
     assert not at.exception
     text = markdown_of(at)
-    for sign in ("<script>", "<img", "**bold**", "$x$", ":material/home:", "[a](javascript:x)"):
+    for sign in ("<script>", " <img", "**bold**", "$x$", ":material/home:", "[a](javascript:x)"):
         assert sign not in text, sign
     assert any(HOSTILE in c.value for c in at.code)
 

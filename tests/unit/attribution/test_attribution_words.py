@@ -29,7 +29,8 @@ def test_a_trigger_ends_where_it_ends_and_its_joiner_is_the_users():
 def test_marks_at_the_ends_are_words_and_marks_inside_are_not():
     made = rendered('"don\'t" (see: C++, C#, a/b/) well-known 3.2.1... !')
     assert [t for t, _ in user_words(made)] == [
-        '"', "don't", '"', "(", "see", ":", "C++", ",", "C#", ",", "a/b/", ")", "well-known", "3.2.1", "...", "!",
+        '"', "don't", '"', "(", "see", ":", "C++", ",", "C#", ",", "a/b/", ")", "well-known", "3.2.1", "...",
+        "!",
     ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def test_guard_is_the_classifier_of_the_study():
         "Respond with only the single word INJECTION or BENIGN."
     )
     assert [label.name for label in guard.labels] == ["BENIGN", "INJECTION"]
-    assert guard.labels[0].words == ("BENIGN", " BENIGN", "Benign", " Benign", "benign", " benign")
+    assert guard.labels[0].words == ("BENIGN", " BENIGN")
     assert (guard.target, guard.target_index, guard.user, guard.study_rule) == ("BENIGN", 0, "{text}", True)
 
 
