@@ -16,7 +16,7 @@ from lorabench.results import Heatmap
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
 from lorabench.ui.generalisation_form import JOB, PAGE, Form, is_demo
-from lorabench.ui.generalisation_screen import TITLES, on_screen
+from lorabench.ui.generalisation_screen import FONT, TITLES, on_screen
 from lorabench.ui.generalisation_view import draw_heatmap
 from lorabench.ui.guard import remember_job
 from lorabench.ui.names import display_name
@@ -124,6 +124,7 @@ def _draw_partial(job: Job) -> None:
         _draw_skeleton(job.params)
         return
     chart = figures.heatmap_chart(on_screen(heatmap), theme=current_theme(), titles=TITLES)
+    chart.config["font"] = FONT
     with st.container(key=f"{PAGE}.partial"):
         st.altair_chart(chart, theme=None, width="content")
 

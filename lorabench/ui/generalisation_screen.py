@@ -17,6 +17,9 @@ from lorabench.ui.names import display_name, is_blind
 TITLES: Mapping[str, str] = MappingProxyType({key: f.title for key, f in FAMILY_TITLES.items()})
 """What people read for a family key."""
 
+FONT = '"Source Sans", sans-serif'
+"""The page's own font, for charts on it."""
+
 _CELL = re.compile(r"(-?\d{1,5}),(\d{1,4})")
 
 

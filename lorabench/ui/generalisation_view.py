@@ -15,7 +15,7 @@ from lorabench.results import GeneralisationReading, Heatmap
 from lorabench.ui.downloads import Download, download_row
 from lorabench.ui.generalisation_cell import draw_cell
 from lorabench.ui.generalisation_pick import Pick, open_for, pick_of
-from lorabench.ui.generalisation_screen import TITLES, lines, on_screen, pooled
+from lorabench.ui.generalisation_screen import FONT, TITLES, lines, on_screen, pooled
 from lorabench.ui.names import is_blind
 from lorabench.ui.text import duration, label, sentence
 from lorabench.ui.theme import current_theme
@@ -61,7 +61,7 @@ def draw_heatmap(heatmap: Heatmap, *, id: str) -> None:
     pick.names = (*_HEADS, *_names(screen))
     for widget in ("chart", "table"):
         pick.take(widget)
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = st.columns([2, 1], gap="medium")
     with left:
         _draw_chart(pick, families_open)
         _draw_table(pick, shown)
@@ -77,7 +77,7 @@ def _draw_readings(screen: Heatmap) -> None:
         return
     titles = {c.key: c.title for c in screen.columns}
     for reading in screen.readings:
-        with st.container(key=f"{_PAGE}.reading.{reading.column}"):
+        with st.container(key=f"{_PAGE}.reading.{reading.column}", gap=None):
             _draw_reading(reading, titles[reading.column])
 
 
@@ -119,6 +119,7 @@ def _draw_chart(pick: Pick, families_open: set[str] | None) -> None:
     chart = figures.heatmap_chart(
         pick.screen, theme=current_theme(), families_open=families_open, titles=TITLES
     )
+    chart.config["font"] = FONT
     begin = pick.start("chart")
     if begin is not None:
         for param in cast(list[Any], chart.params):

@@ -85,8 +85,8 @@ def test_the_order_of_the_letters_is_not_that_of_the_names(three):
 
 
 def test_the_picker_starts_with_its_default_and_drops_unknown_names(three):
-    at = run()
-    assert at.session_state["picked"] == ("beta",)
+    assert run().session_state["picked"] == ("beta",)
+    at = AppTest.from_function(script, default_timeout=60)
     at.session_state["page.adapters"] = ["gone", "alpha"]
     at.run()
     assert at.session_state["picked"] == ("alpha",)
