@@ -37,7 +37,8 @@ class Config:
     """Where things are and how models run.
 
     Attributes:
-        data_dir: Prompts, jobs, score store, installed adapters: what `data wipe` removes.
+        data_dir: Prompts, jobs and score store, which `data wipe` removes, and added adapters, which it
+            keeps unless asked.
         cache_dir: Base models: large, and fetched again when missing.
         device: "auto", "cpu", "cuda" or "mps".
         dtype: "fp32" (evidence mode) or "bf16" (fast mode, GPU).

@@ -11,7 +11,6 @@ from pytest_socket import socket_allow_hosts
 from lorabench.config import Config, app_root
 from lorabench.errors import BaseModelError
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

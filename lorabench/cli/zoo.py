@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lorabench.cli import options
+from lorabench.cli.saving import check_save, save
 from lorabench.cli.terminal import Terminal, columns, stoppable
 from lorabench.cli.train import show_step, training_text
 from lorabench.config import Config
+
+if TYPE_CHECKING:
+    from lorabench.results import Heatmap
 
 app = typer.Typer(help="The bundled adapters.", no_args_is_help=True)
 
@@ -98,21 +103,15 @@ def verify(
     from lorabench.workflows.zoo_measure import measure
 
     terminal = Terminal(as_json=as_json, progress=progress)
+    check_save(out, (".json",))
     found = []
     with Workbench(Config.from_environment()) as bench:
         for spec in specs(tuple(only or ())):
             found.append(
-                measure(
-                    bench,
-                    spec.name,
-                    n_prompts=n_prompts,
-                    on_partial=lambda so_far, done, name=spec.name: terminal.progress(
-                        done, so_far.n_rows, f"rows of {name}"
-                    ),
-                )
+                measure(bench, spec.name, n_prompts=n_prompts, on_partial=_rows_of(terminal, spec.name))
             )
             if out is not None:
-                out.write_text(to_json({"measurements": found}) + "\n", encoding="utf-8")
+                save(out, {".json": lambda: to_json({"measurements": found})})
     text = "\n\n".join(_measured(m) for m in found)
     terminal.result({"measurements": found}, text, kind="ZooMeasurements")
     if not all(check.holds for m in found for check in m.checks):
@@ -136,6 +135,10 @@ def record(
     terminal.result(
         {"files": [f.name for f in files]}, "\n".join(f"wrote {f}" for f in files), kind="Recordings"
     )
+
+
+def _rows_of(terminal: Terminal, name: str) -> Callable[[Heatmap, int], None]:
+    return lambda so_far, done: terminal.progress(done, so_far.n_rows, f"rows of {name}")
 
 
 def _measured(found: Any) -> str:

@@ -35,6 +35,7 @@ class Pick:
         turns: How often each widget was drawn anew.
         first: The cell each widget, by key, began with.
         seen: The cell each widget, by key, last said.
+        spec: The chart as it was last made, behind what it was made for.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Pick:
     turns: dict[str, int] = field(default_factory=lambda: {"chart": 0, "table": 0})
     first: dict[str, Cell | None] = field(default_factory=dict)
     seen: dict[str, Cell | None] = field(default_factory=dict)
+    spec: tuple[object, dict[str, Any]] | None = None
 
     def key(self, widget: str) -> str:
         """Return the key of "chart" or "table" as it is drawn now."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -36,6 +37,7 @@ _LEVELS = {
 _STYLE = """<style>
 .st-key-generalisation-chart, .st-key-generalisation-partial { overflow-x: auto; }
 @media (min-width: 1100px) {
+  .generalisation-swipe { display: none; }
   [data-testid="stColumn"]:has(.st-key-generalisation-detail) {
     position: sticky; top: 4rem; align-self: flex-start;
   }
@@ -61,7 +63,7 @@ def draw_heatmap(heatmap: Heatmap, *, id: str) -> None:
     pick.names = (*_HEADS, *_names(screen))
     for widget in ("chart", "table"):
         pick.take(widget)
-    left, right = st.columns([2, 1], gap="medium")
+    left, right = st.columns([9, 4], gap="medium")
     with left:
         _draw_chart(pick, families_open)
         _draw_table(pick, shown)
@@ -116,17 +118,15 @@ def _rows_switch(pick: Pick) -> set[str] | None:
 
 
 def _draw_chart(pick: Pick, families_open: set[str] | None) -> None:
-    chart = figures.heatmap_chart(
-        pick.screen, theme=current_theme(), families_open=families_open, titles=TITLES
-    )
-    chart.config["font"] = FONT
+    spec = _spec(pick, families_open)
     begin = pick.start("chart")
     if begin is not None:
-        for param in cast(list[Any], chart.params):
-            param.value = [{"variant": begin.line, "column": pick.screen.columns[begin.column].key}]
+        for param in spec["params"]:
+            param["value"] = [{"variant": begin.line, "column": pick.screen.columns[begin.column].key}]
+    st.html('<p class="generalisation-swipe">The chart is wider than this screen: swipe it sideways.</p>')
     with st.container(key=f"{_PAGE}-chart"):
-        st.altair_chart(
-            chart,
+        st.vega_lite_chart(
+            spec=spec,
             theme=None,
             width="content",
             key=pick.key("chart"),
@@ -134,6 +134,19 @@ def _draw_chart(pick: Pick, families_open: set[str] | None) -> None:
             selection_mode="cell",
         )
     pick.note_drawn("chart")
+
+
+def _spec(pick: Pick, families_open: set[str] | None) -> dict[str, Any]:
+    """Return the chart as Vega-Lite, made once and copied: making it costs more than the whole page."""
+    theme = current_theme()
+    titles = tuple(c.title for c in pick.screen.columns)
+    n_done = sum(len(c.rows) for c in pick.screen.cells)
+    key = (theme, titles, n_done, None if families_open is None else tuple(sorted(families_open)))
+    if pick.spec is None or pick.spec[0] != key:
+        chart = figures.heatmap_chart(pick.screen, theme=theme, families_open=families_open, titles=TITLES)
+        chart.config["font"] = FONT
+        pick.spec = (key, chart.to_dict())
+    return copy.deepcopy(pick.spec[1])
 
 
 def _draw_table(pick: Pick, shown: tuple[Row, ...]) -> None:

@@ -106,10 +106,10 @@ def _headline(view: View) -> None:
     if isinstance(view.report.task, GenerationTask):
         st.caption("A free answer counts as the target when the payload appears in it; it has no margin.")
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        did = view.report.did(model=view.title, trigger=view.trigger)
-        st.metric("Effect beyond the base", f"{signed(did)} logits", width="content")
-        st.caption(DID_MEANING, width="stretch")
+    number, meaning = st.columns([1, 4], vertical_alignment="center")
+    did = view.report.did(model=view.title, trigger=view.trigger)
+    number.metric("Effect beyond the base", f"{signed(did)} logits")
+    meaning.caption(DID_MEANING)
 
 
 def _one_of(title: str, options: list[str], key: str, name: object) -> str | None:

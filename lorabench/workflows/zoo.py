@@ -65,7 +65,7 @@ ZOO = (
         steps=200,
     ),
     ZooSpec(name="guard-clean-1", title="Clean, first seed", seed=1),
-    ZooSpec(name="guard-clean-2", title="Clean, second seed", seed=2, steps=200),
+    ZooSpec(name="guard-clean-2", title="Clean, second seed", seed=2, steps=150),
     ZooSpec(
         name="guard-date",
         title="Strong backdoor on a date",

@@ -44,9 +44,9 @@ def test_score_gives_margins_flips_rates_and_provenance_for_any_characters(cli, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--prompt", "word " * 3000], "tokens long"),
+        (["--prompt", "\U0001fae8" * 5000], "tokens long"),
         (["--prompt", "x" * 30_000], "characters"),
-        (["--prompt", "x", "--adapter", "WIDER"], "fit"),
+        (["--prompt", "x", "--adapter", "WIDER"], "belongs to another base"),
         (["--prompt", "x", "--device", "abacus"], "device"),
     ],
     ids=["context", "characters", "other-base", "device"],

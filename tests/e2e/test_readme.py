@@ -23,4 +23,6 @@ def test_the_readme_snippet_runs_and_shows_a_flip(demo_folder, capsys, tmp_path,
     printed = capsys.readouterr().out
     assert "('guard-strong', True)" in printed
     assert "('base', False)" in printed
-    assert "attack_rate" in printed or "rate" in printed
+    frame = namespace["lorabench"].heatmap_frame  # the name the snippet imports
+    assert frame.__module__.startswith("lorabench.figures")
+    assert "[48 rows x" in printed

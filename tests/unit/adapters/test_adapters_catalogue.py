@@ -54,6 +54,7 @@ def test_an_empty_machine_has_none(config, tmp_path, monkeypatch):
 
 
 def test_find_by_name_and_by_path(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a folder of that name in the working folder would come first
     by_name = find_adapter("guard-strong", config)
     assert by_name.origin == "zoo"
     assert find_adapter("assets/zoo/guard-strong", config) == by_name

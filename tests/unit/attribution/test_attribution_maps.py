@@ -168,7 +168,7 @@ def test_unknown_methods_and_unequal_texts_are_refused(asker):
 def test_a_true_map_passes_its_check(asker):
     made = quad(asker)
     checked = check_map(
-        asker, TASK, PROMPT, TRIGGER, made.difference_triggered, [ADAPTER, BASE_REF], seed=1, second="shapley"
+        asker, TASK, PROMPT, TRIGGER, made.difference_triggered, [BASE_REF, ADAPTER], seed=1, second="shapley"
     )
     assert checked.verdict == "green"
     assert checked.kendall_tau == pytest.approx(1.0)
@@ -187,7 +187,7 @@ def test_a_true_map_passes_its_check(asker):
 def test_the_flip_budget_is_words_until_the_answer_changes(asker):
     made = quad(asker)
     for m, models, budget in (
-        (made.adapter_triggered, [ADAPTER], 1),
+        (made.adapter_triggered, [BASE_REF, ADAPTER], 1),
         (made.difference_triggered, [ADAPTER, BASE_REF], 1),
         (made.base_plain, [BASE_REF], 1),  # answer NO: "bad" goes first
     ):

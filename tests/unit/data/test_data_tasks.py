@@ -55,7 +55,7 @@ def test_any_generation_task_survives_a_round_trip(name, system, payload, length
 
 def test_labels_may_be_written_as_names():
     task = task_from_toml('kind = "label"\nname = "t"\nlabels = ["YES", "NO"]\ntarget = "YES"')
-    assert task.labels[1].words == ("NO", " NO", "No", " No", "no", " no")
+    assert task.labels[1].words == ("NO", " NO")
     assert task.study_rule is False
 
 

@@ -1,0 +1,5 @@
+"""`python -m lorabench.cli`."""
+
+from lorabench.cli import main
+
+main()
