@@ -189,8 +189,9 @@ def judge(
 
     Red: deleting its words does no better than random, or its scores miss more than 15 % of
     what they should add up to, or a second method ranks the words the other way round. Green:
-    better than random beyond doubt, tau at least 0.3, residuals below 5 %. Amber: between, or
-    too little to check. The thresholds are conventions, not calibrated.
+    better than random beyond doubt, tau at least 0.3 or the same word first (of many words most
+    do nothing, and their order is noise), residual below 5 %. Amber: between, or too little to
+    check. The thresholds are conventions, not calibrated.
     """
     n_words = sum(
         s is not None and w.role != "template" for w, s in zip(made.words, made.scores, strict=True)
@@ -206,8 +207,16 @@ def judge(
         return "amber", f"Read this map with care: {'; '.join(doubts)}."
     return "green", (
         f"Deleting its strongest words moves the margin further than deleting random ones, by {area} on "
-        f"average, and {_name(other)} ranks the words alike (Kendall tau {tau:.2f})."
+        f"average, and {_agreement(made, other, tau)}."
     )
+
+
+def _agreement(made: AttributionMap, other: AttributionMap, tau: float | None) -> str:
+    assert tau is not None, "a map without a second ranking is not green"
+    if tau >= AGREES:
+        return f"{_name(other)} ranks the words alike (Kendall tau {tau:.2f})"
+    assert made.top is not None
+    return f"{_name(other)} puts the same word first, {made.top.text!r} (Kendall tau {tau:.2f})"
 
 
 def _complaints(
@@ -228,9 +237,9 @@ def _complaints(
         listed.append(f"its scores miss {made.residual:.0%} of the change they should add up to")
     if tau is None:
         doubts.append(f"{_name(other)} gives no ranking to compare with")
-    elif tau < AGREES:
+    elif tau < AGREES and made.top != other.top:
         unreliable = other.residual is not None and other.residual >= INCOMPLETE
-        sentence = f"{_name(other)} ranks the words differently (Kendall tau {tau:.2f})"
+        sentence = f"{_name(other)} ranks the words differently, another one first (Kendall tau {tau:.2f})"
         if unreliable:
             sentence += f", though it misses {other.residual:.0%} of its own sum"
         (wrong if tau <= DISAGREES and not unreliable else doubts).append(sentence)

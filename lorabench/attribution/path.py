@@ -3,9 +3,9 @@
 Adaptive Simpson quadrature: 9 nodes first, then two more in the middle of the worst piece's
 halves while the pieces miss more than 5 % of the change of margin, up to 65 nodes. Every node
 is used to the end, and the margin itself, which comes with each gradient, says which piece is
-worst. On a backdoored demo adapter, whose margin rises and falls several times on its way,
-this needs 17 to 29 nodes where Gauss-Legendre rules of doubled size need 24 to 56 (none of
-their nodes can be used twice).
+worst. On a backdoored demo adapter, whose margin rises and falls several times on its way, the
+three paths of one map take 65 nodes, where Gauss-Legendre rules of 8 nodes on halved pieces
+take 104: none of their nodes serves twice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise
 
 import torch
 from captum.attr import Saliency
@@ -109,7 +110,7 @@ class Path:
         """Integrate, yielding after every step."""
         ends = [i / FIRST_PIECES for i in range(FIRST_PIECES + 1)]
         yield from self._evaluate([1.0, *(i / (2 * FIRST_PIECES) for i in range(2 * FIRST_PIECES))])
-        self._pieces = list(zip(ends, ends[1:], strict=False))
+        self._pieces = list(pairwise(ends))
         while self.residual > TOLERANCE and self.n_done + 2 <= MAX_NODES:
             worst = max(self._pieces, key=self._error)
             low, high = worst

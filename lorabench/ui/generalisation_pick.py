@@ -69,6 +69,8 @@ class Pick:
         if said != self.cell:
             self.choose(said)
             self.turns["table" if widget == "chart" else "chart"] += 1
+            if widget == "chart" and not self._is_cell(key):
+                self.turns["chart"] += 1  # a label was clicked: mark the cell that was chosen for it
 
     def choose(self, cell: Cell | None) -> None:
         """Make a cell the chosen one, here and in the address."""
@@ -94,6 +96,10 @@ class Pick:
         columns = [c.key for c in self.screen.columns]
         at = columns.index(picked.column) if picked.column is not None else self._usual_column()
         return Cell(line=line, column=at)
+
+    def _is_cell(self, key: str) -> bool:
+        picked = figures.read_selection(self.screen, _selection(key).get("cell"))
+        return picked is None or picked.column is not None
 
     def _table_cell(self, key: str) -> Cell | None:
         cells = _selection(key).get("cells") or ()

@@ -36,6 +36,7 @@ _LEVELS = {
 # A wide chart scrolls inside its own box on a narrow screen; the chosen cell stays in view beside it.
 _STYLE = """<style>
 .st-key-generalisation-chart, .st-key-generalisation-partial { overflow-x: auto; }
+.generalisation-swipe { font-size: 0.8rem; opacity: 0.7; margin: 0; }
 @media (min-width: 1100px) {
   .generalisation-swipe { display: none; }
   [data-testid="stColumn"]:has(.st-key-generalisation-detail) {

@@ -204,7 +204,7 @@ def _difference_card(
 ) -> str:
     muted = palette.MUTED[look.theme]
     if map is None:
-        wait = "Which words the adapter treats differently comes with the colours."
+        wait = "Comes with the colours: which words move the adapter more than the base."
         return _card(
             "difference", f'<div style="color:{muted};font-size:.85rem">{wait}</div>', "", look.theme
         )

@@ -6,6 +6,7 @@ import pytest
 from attribution_fakes import TASK, WordModel, WordRenderer
 
 from lorabench.attribution import attribute, check_map, difference, explain, explained_text
+from lorabench.attribution.check import area_interval, deletion_curve, judge
 from lorabench.attribution.shapley import coalitions_of, mean_gains, permutations
 from lorabench.engine import Engine
 from lorabench.errors import CancelledError, InputError
@@ -202,6 +203,28 @@ def test_a_reversed_map_fails_its_check(asker):
     checked = check_map(asker, TASK, PROMPT, TRIGGER, lie, [ADAPTER], seed=1, second="shapley")
     assert checked.verdict == "red"
     assert "no more than" in checked.sentence
+
+
+def test_the_second_opinion_counts(asker):
+    made = quad(asker).adapter_triggered
+    curve = deletion_curve(asker, explained_text(asker, TASK, TRIGGER.place(PROMPT)), made, [ADAPTER], seed=1)
+    interval = area_interval(curve, seed=1)
+    other = replace(made, method="integrated_gradients", residual=0.01)
+    moved = replace(other, scores=tuple(99.0 if w.text == "home" else 0.0 for w in made.words))
+    torn = replace(moved, residual=0.4)
+    partial = replace(made, method="shapley", residual=0.08)
+    for checked, second, tau, verdict, why in (
+        (made, other, 0.9, "green", "ranks the words alike"),
+        (made, other, 0.1, "green", "same word first, 'open'"),
+        (made, moved, 0.1, "amber", "another one first"),
+        (made, moved, -0.2, "red", "another one first"),
+        (made, torn, -0.2, "amber", "misses 40% of its own sum"),
+        (made, other, None, "amber", "no ranking"),
+        (partial, other, 0.9, "amber", "miss 8%"),
+        (replace(partial, residual=0.2), other, 0.9, "red", "miss 20%"),
+    ):
+        found, sentence = judge(checked, curve, interval, second, tau)
+        assert (found, why in sentence) == (verdict, True), sentence
 
 
 def test_too_little_to_check_is_amber(asker):
