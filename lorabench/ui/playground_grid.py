@@ -228,17 +228,18 @@ def _words(view: View, map: AttributionMap, kind: Kind, look: Look, tag: str, *,
         show_numbers=look.numbers,
         show_template=look.template,
     )
+    note = f"<b>{html.escape(tag)}</b> · " if tag else ""
     if faded:
         words = (
             f'<div style="opacity:.4">{words}</div><div><b>✕ failed its check:</b> do not rely on it</div>'
         )
     return (
         f'<div style="color:{muted};font-size:.85rem;margin-top:.35rem">{question}</div>{words}'
-        f'<div style="color:{muted};font-size:.8rem">{html.escape(_made(map, tag))}</div>'
+        f'<div style="color:{muted};font-size:.8rem">{note}{html.escape(_made(map))}</div>'
     )
 
 
-def _made(map: AttributionMap, tag: str) -> str:
+def _made(map: AttributionMap) -> str:
     """Return how one map was made and what its sum is worth, in one line."""
     passes = f"{map.n_forwards:,} forwards"
     if map.n_backwards:
@@ -248,7 +249,7 @@ def _made(map: AttributionMap, tag: str) -> str:
     if map.residual is not None:
         word = "good" if map.residual < FAIR else "fair" if map.residual < POOR else "poor, do not rely on it"
         parts.append(f"scores miss {map.residual:.0%} of their sum ({word})")
-    return " · ".join([tag, *parts] if tag else parts)
+    return " · ".join(parts)
 
 
 def _card(title: str, head: str, body: str, theme: Theme) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lorabench import figures
 from lorabench.errors import CancelledError, InputError, TaskError
 from lorabench.report import MAP_LIMITS, METHODS
 from lorabench.results import AttributionMap, LabelTask, Quad
 from lorabench.results.attributions import Method
-from lorabench.ui.bench import bench
+from lorabench.ui.bench import base_state, bench
 from lorabench.ui.errors import show_error
 from lorabench.ui.playground_check import failed_maps, show_check
 from lorabench.ui.playground_form import METHODS as METHOD_KEYS
@@ -21,13 +22,18 @@ from lorabench.ui.playground_recorded import record
 from lorabench.ui.playground_state import desk
 from lorabench.ui.playground_view import View, titled_quad
 from lorabench.ui.playground_words import show_word_actions
-from lorabench.ui.progress import POLL_SECONDS, Work, begin, current, forget, wait
-from lorabench.ui.text import escape_markdown
+from lorabench.ui.progress import POLL_SECONDS, Work, begin, current, forget
+from lorabench.ui.text import duration, escape_markdown
 from lorabench.ui.theme import current_theme
 from lorabench.workflows.scoring import AttributeRequest, attribute
 
 KEY = "playground.maps"
 PREVIEW: Method = "input_x_gradient"
+_AT_ONCE_SECONDS = 0.3
+_TAGS = {
+    "preview": "preview by gradients: the method you chose follows",
+    "recorded": "recorded: the live maps follow",
+}
 _GRADIENTS = ("integrated_gradients", "input_x_gradient")
 
 
@@ -51,10 +57,18 @@ def show_words(view: View) -> None:
         st.html(grid_html(view, None, look_for(None, current_theme())))
         st.caption("Words are explained for label tasks only: a free answer has no margin to explain.")
         return
-    method, look_options = _options(task)
+    row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    with row:
+        method, look_options = _options(task)
+    if look_options["alone"]:
+        st.badge(
+            "each map has its own scale: do not compare colours between maps",
+            icon=":material/warning:",
+            color="orange",
+        )
     request = view.explain(method)
     if (found := desk().quads.get(request)) is None:
-        found = _await(view, request)
+        found = _await(view, request, row)
     if found is None:
         return
     quad = titled_quad(found, view.title)
@@ -76,39 +90,36 @@ def _options(task: LabelTask) -> tuple[str, dict[str, bool]]:
     allowed = [m for m in METHOD_KEYS if task.scoring == "first_token" or m not in _GRADIENTS]
     if st.session_state.get("playground.method") not in allowed:
         st.session_state["playground.method"] = allowed[0]
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        method = st.segmented_control(
-            "Which words did it? Method",
-            allowed,
-            format_func=lambda m: METHOD_NAMES[m].capitalize(),
-            required=True,
-            key="playground.method",
-            persist_state="session",
-            help="  \n".join(f"**{METHOD_NAMES[m].capitalize()}**: {METHODS[m]}." for m in allowed),
-        )
-        with st.popover("View", icon=":material/visibility:", key="playground.view"):
-            numbers = st.toggle("Write each word's number", key="playground.numbers")
-            template = st.toggle("Show the template's words", key="playground.template")
-            alone = st.toggle(
-                "Scale each map by itself",
-                key="playground.alone",
-                help="Off: one scale for base and adapter, without and with the trigger.",
-            )
-    if alone:
-        st.badge(
-            "each map has its own scale: do not compare colours between maps",
-            icon=":material/warning:",
-            color="orange",
+    method = st.segmented_control(
+        "Which words did it? Method",
+        allowed,
+        format_func=lambda m: METHOD_NAMES[m].capitalize(),
+        required=True,
+        key="playground.method",
+        persist_state="session",
+        help="  \n".join(f"**{METHOD_NAMES[m].capitalize()}**: {METHODS[m]}." for m in allowed),
+    )
+    with st.popover("View", icon=":material/visibility:", key="playground.view"):
+        numbers = st.toggle("Write each word's number", key="playground.numbers")
+        template = st.toggle("Show the template's words", key="playground.template")
+        alone = st.toggle(
+            "Scale each map by itself",
+            key="playground.alone",
+            help="Off: one scale for base and adapter, without and with the trigger.",
         )
     return method or allowed[0], {"numbers": numbers, "template": template, "alone": alone}
 
 
-def _await(view: View, request: AttributeRequest) -> Quad | None:
-    """Begin to make the maps, or show how far they are; return them once they are there."""
+def _await(view: View, request: AttributeRequest, row: DeltaGenerator) -> Quad | None:
+    """Begin to make the maps, or show how far they are; return them once they are there.
+
+    The script never waits long: a fragment polls, so that the rest of the page is drawn and a
+    click anywhere is answered. Cancel stands in `row`, outside the fragment.
+    """
     work = current(KEY)
     if work is None or work.tag != request:
         work = begin(KEY, "Colouring the words", _maker(request, _recorded(view)), tag=request)
-    if wait(work, key=KEY, seconds=0.3):
+    if work.done_within(_AT_ONCE_SECONDS):
         if work.error is None:
             desk().remember(request, work.result())
             return work.result()  # type: ignore[no-any-return]
@@ -117,8 +128,39 @@ def _await(view: View, request: AttributeRequest) -> Quad | None:
         again = "Make the maps" if isinstance(work.error, CancelledError) else "Try again"
         st.button(again, key="playground.again", on_click=forget, args=(KEY,))
         return None
-    st.fragment(lambda: _draw_sketch(view, work.partial), run_every=POLL_SECONDS)()
+    row.button("Cancel", icon=":material/cancel:", key=f"{KEY}.cancel", on_click=work.cancel)
+
+    def panel() -> None:
+        if work.finished:
+            st.rerun()
+        st.progress(_fraction(work), text=_progress_text(work))
+        _draw_sketch(view, work.partial)
+
+    st.fragment(panel, run_every=POLL_SECONDS)()
     return None
+
+
+def _fraction(work: Work[Quad]) -> float:
+    done, total = work.progress or (0, 0)
+    return min(done / total, 1.0) if total else 0.0
+
+
+def _progress_text(work: Work[Quad]) -> str:
+    """Return "Colouring the words: map 3 of 4 . 12 s left"; a map counts a hundred steps."""
+    if work.cancelled:
+        return "Cancelling: the step that runs is finished first."
+    if work.progress is None:
+        found = base_state()
+        if found.state == "loading":
+            return "Colouring the words: waiting for the base model to load"
+        ahead = found.status.queue_length if found.status else 0
+        where = f"in the queue, {ahead} waiting" if ahead > 1 else "working"
+        return f"Colouring the words: {where} ({duration(work.seconds)})"
+    done, total = work.progress
+    text = f"map {min(done // 100 + 1, total // 100)} of {total // 100}"
+    if work.eta_seconds is not None and done < total:
+        text += f" · {duration(work.eta_seconds)} left"
+    return f"{work.label}: {text}"
 
 
 def _recorded(view: View) -> Sketch:
@@ -137,10 +179,12 @@ def _maker(request: AttributeRequest, first: Sketch) -> Callable[[Work[Quad]], Q
         work.keep(first)
         if request.method != PREVIEW and first.quad is None:
             try:
+                work.label = "A quick preview by gradients"
                 quick = attribute(b, replace(request, method=PREVIEW), work.caller)
                 work.keep(Sketch(quad=quick, tag="preview"))
             except (InputError, TaskError):
                 pass  # no gradient for this task: the method itself will say what is wrong, if anything
+        work.label = "Colouring the words"
         return attribute(b, request, work.caller)
 
     return make
@@ -149,6 +193,8 @@ def _maker(request: AttributeRequest, first: Sketch) -> Callable[[Work[Quad]], Q
 def _draw_sketch(view: View, sketch: Sketch | None) -> None:
     quad = sketch.quad if sketch else None
     named = titled_quad(quad, view.title) if quad else None
+    if sketch is not None and sketch.tag:
+        st.badge(_TAGS[sketch.tag], icon=":material/hourglass_top:", color="violet")
     look = look_for(named, current_theme())
     st.html(grid_html(view, named, look, tag=sketch.tag if sketch else ""))
     if named is not None:
@@ -158,8 +204,11 @@ def _draw_sketch(view: View, sketch: Sketch | None) -> None:
 def _legends(view: View, look: Look) -> None:
     target, other = legend_names(view)
     if not look.alone:
-        st.html(figures.legend_html(look.raw, "raw", target, other, look.theme))
-        st.html(figures.legend_html(look.difference, "difference", target, other, look.theme))
+        left, right = st.columns(2)
+        left.caption("Base and adapter")
+        left.html(figures.legend_html(look.raw, "raw", target, other, look.theme))
+        right.caption("Difference")
+        right.html(figures.legend_html(look.difference, "difference", target, other, look.theme))
 
 
 def _tables(quad: Quad) -> None:

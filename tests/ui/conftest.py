@@ -5,9 +5,11 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from ui.adapters import random_adapter
@@ -21,6 +23,22 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("LORABENCH_LAN", "LORABENCH_PRESENTER_KEY", "LORABENCH_BASE", "LORABENCH_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     logging.getLogger("streamlit").setLevel(logging.ERROR)
+
+
+@pytest.fixture(autouse=True)
+def _warm_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run pages through `app.py`, as every server does after `st.navigation` was called once.
+
+    AppTest forgets that before each run, so each page would begin like a cold deep link (which
+    `test_server` tests on a real server), and the second run would lose the click.
+    """
+    begin = PagesManager.__init__
+
+    def warm(self: PagesManager, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", warm)
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,7 @@ def test_run_answers_at_once_and_colours_the_words_by_itself(with_two, app):
     page = html_of(at)
     assert page.count("Why does") == 6
     assert "leave one word out" in page
-    assert "preview" not in page
+    assert "<b>preview</b>" not in page
     request = works_of(at)["playground.maps"].tag
     assert desk_of(at).quads[request].adapter == "my-strong"
     assert len(at.get("download_button")) == 5
@@ -334,7 +334,7 @@ def test_a_recorded_demo_is_shown_until_the_live_answer_is_there(with_two, app, 
     at = app("playground", demo="1")
     assert not at.exception
     assert at.text_area(key="playground.prompt").value == "Say hello."
-    assert "recorded · input x gradient" in html_of(at)
+    assert "<b>recorded</b> · input x gradient" in html_of(at)
     assert "the live answer follows" in markdown_of(at)
     slow.set()
     run_until(at, explained, 300)
