@@ -18,10 +18,11 @@ from lorabench.ui.errors import show_error, shown_errors
 from lorabench.ui.generalisation_form import JOB, PAGE, Form, is_demo
 from lorabench.ui.generalisation_screen import FONT, TITLES, on_screen
 from lorabench.ui.generalisation_view import draw_heatmap
-from lorabench.ui.guard import remember_job
+from lorabench.ui.generalisation_recorded import Record, record
+from lorabench.ui.guard import remember_job, visible_job
 from lorabench.ui.names import display_name
 from lorabench.ui.progress import Work, begin, current, forget, job_panel, wait
-from lorabench.ui.recorded import Recorded, recorded, recorded_badge
+from lorabench.ui.recorded import recorded_badge
 from lorabench.ui.state import session, write_params
 from lorabench.ui.text import label
 from lorabench.ui.theme import current_theme
@@ -31,7 +32,6 @@ from lorabench.workflows.jobs import heatmap_of, request_of, submit_heatmap
 log = logging.getLogger(__name__)
 
 _SUBMIT = f"{PAGE}.submit"
-_DEMO_NAME = "look-alikes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def draw_result(form: Form) -> None:
     if not isinstance(job_id, str):
         _draw_empty(form)
         return
-    shown = _recorded() if is_demo() else None
+    shown = _recorded_answer(job_id) if is_demo() else None
     job = job_panel(job_id, key=f"{PAGE}.panel", draw=None if shown else _draw_partial)
     if job is None or job.kind != "heatmap":
         if job is not None:
@@ -83,8 +83,8 @@ def draw_result(form: Form) -> None:
     if job.is_active:
         if shown is not None:
             st.caption("This run was recorded earlier; the live one takes its place when it is done.")
-            recorded_badge(shown)
-            draw_heatmap(shown.result, id="recorded")
+            recorded_badge(shown.badge)
+            draw_heatmap(shown.heatmap, id="recorded")
         return
     _draw_ended(job, form)
 
@@ -137,12 +137,12 @@ def _draw_skeleton(params: dict[str, Any]) -> None:
 
 
 def _draw_empty(form: Form) -> None:
-    found = _recorded()
+    found = record()
     if found is not None:
         with shown_errors():
-            recorded_badge(found)
+            recorded_badge(found.badge)
             st.caption("An example, measured earlier. Press Run to ask your own question.")
-            draw_heatmap(found.result, id="recorded")
+            draw_heatmap(found.heatmap, id="recorded")
         return
     if form.request is None:
         return
@@ -161,9 +161,13 @@ def _draw_empty(form: Form) -> None:
         st.dataframe(rows, hide_index=True, key=f"{PAGE}.preview")
 
 
-def _recorded() -> Recorded | None:
-    found = recorded(_DEMO_NAME)
-    return found if found is not None and isinstance(found.result, Heatmap) else None
+def _recorded_answer(job_id: str) -> Record | None:
+    """Return the recorded heatmap if it answers what the job asks."""
+    found = record()
+    try:
+        return found if found is not None and found.answers(request_of(visible_job(job_id).params)) else None
+    except (LorabenchError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _asked_text(asked: HeatmapRequest, heatmap: Heatmap) -> str:

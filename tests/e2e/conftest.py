@@ -69,7 +69,7 @@ def chromium():
 
 @pytest.fixture
 def page(chromium):
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="light")
+    context = chromium.new_context(viewport={"width": 1440, "height": 1700}, color_scheme="light")
     context.set_default_timeout(90_000)
     yield context.new_page()
     context.close()

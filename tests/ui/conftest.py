@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,7 +52,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A data folder of its own; the workbench that was built on it is closed afterwards."""
     monkeypatch.setenv("LORABENCH_DATA_DIR", str(tmp_path / "data"))
     yield tmp_path / "data"
-    st.cache_resource.clear()
+    close_all()
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory, test_adapter: Path) ->
     (folder / "adapters").mkdir()
     shutil.copytree(test_adapter, folder / "adapters" / "test-adapter")
     yield folder
-    st.cache_resource.clear()
+    close_all()
 
 
 @pytest.fixture
@@ -81,6 +82,14 @@ def with_base(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The demo base and one adapter; the loaded base is kept from test to test."""
     monkeypatch.setenv("LORABENCH_DATA_DIR", str(shared_data))
     return shared_data
+
+
+def close_all() -> None:
+    """Close the workbench and wait for its threads: torch must not run while Python ends."""
+    st.cache_resource.clear()
+    for thread in threading.enumerate():
+        if thread.name.startswith("lorabench-"):
+            thread.join(60)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from lorabench.results import (
     to_dict,
 )
 from lorabench.scoring.reading import read_heatmap
-from lorabench.ui import bench, generalisation_cell
+from lorabench.ui import bench, generalisation_cell, generalisation_recorded
 from lorabench.ui.demos import TRIGGER
 from lorabench.ui.generalisation_screen import Cell, on_screen, parse_cell
 from lorabench.workflows.heatmaps import HeatmapRequest, Overlap, bundled_prompts, plan_variants, planned_rows
@@ -399,6 +399,47 @@ def test_a_changed_form_is_said_beside_the_old_result(page, seeded):
     assert "has changed since" not in markdown_of(at)
     at.number_input(key="generalisation.n_prompts").set_value(2).run()
     assert "has changed since" in markdown_of(at)
+
+
+# -- the recorded example ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recording(tmp_path, monkeypatch):
+    """Ship a recorded heatmap."""
+    request, heatmap = made()
+    folder = tmp_path / "shipped" / "assets" / "recorded"
+    folder.mkdir(parents=True)
+    text = json.dumps({"request": to_dict(request), "heatmap": to_dict(heatmap), "recorded_at": "2026-11-22"})
+    (folder / "heatmap.json").write_text(text)
+    monkeypatch.setattr(generalisation_recorded, "app_root", lambda: tmp_path / "shipped")
+    return folder / "heatmap.json"
+
+
+def test_the_empty_page_shows_the_recorded_example_and_says_so(page, recording):
+    at = page()
+    assert not at.exception
+    assert "recorded 2026-11-22" in markdown_of(at)
+    assert "word level, carried by “RFC”." in markdown_of(at)
+    pick_in_table(at, "recorded", 1, "my-strong")
+    assert has_detail(at)
+    assert "cell" not in at.query_params
+
+
+def test_the_demo_shows_the_recording_while_its_own_question_runs(page, recording, seeded):
+    at = page(job=seeded(status="running"), demo="look-alikes")
+    assert "the live one takes its place" in markdown_of(at)
+    assert "word level" in markdown_of(at)
+    other = page(job=seeded(status="running", trigger="2019-03-14"), demo="look-alikes")
+    assert "word level" not in markdown_of(other)
+
+
+def test_a_broken_recording_is_skipped_and_blind_names_hide_it(page, recording):
+    assert "recorded" not in markdown_of(page(blind="1"))
+    recording.write_text('{"request": 3}')
+    at = page()
+    assert not at.exception
+    assert "recorded" not in markdown_of(at)
 
 
 # -- jobs that are not there, or did not end ------------------------------------------------------
