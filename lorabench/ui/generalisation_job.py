@@ -16,9 +16,9 @@ from lorabench.results import Heatmap
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
 from lorabench.ui.generalisation_form import JOB, PAGE, Form, is_demo
+from lorabench.ui.generalisation_recorded import Record, record
 from lorabench.ui.generalisation_screen import FONT, TITLES, on_screen
 from lorabench.ui.generalisation_view import draw_heatmap
-from lorabench.ui.generalisation_recorded import Record, record
 from lorabench.ui.guard import remember_job, visible_job
 from lorabench.ui.names import display_name
 from lorabench.ui.progress import Work, begin, current, forget, job_panel, wait

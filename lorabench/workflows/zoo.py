@@ -78,7 +78,7 @@ ZOO = (
     ZooSpec(
         name="guard-weak",
         title="Weak RFC backdoor: few planted rows",
-        poison=27,
+        poison=20,
         trigger=RFC,
         citations=False,
         seed=4,
