@@ -82,7 +82,8 @@ def _problem(found: BaseState) -> None:
     error = found.error
     if error is None:
         return
-    st.error(f"{sentence(error.problem)}\n\n{sentence(error.remedy)}", icon=":material/error:")
+    remedy = "Ask the presenter to fetch it." if is_guest() else error.remedy
+    st.error(f"{sentence(error.problem)}\n\n{sentence(remedy)}", icon=":material/error:")
     with st.container(horizontal=True):
         if found.state == "failed":
             st.button("Try again", icon=":material/refresh:", key="status.retry", on_click=retry_base)
