@@ -40,7 +40,8 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest tests/unit
 
 test: base browser lint
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not slow" --ignore tests/e2e --cov --cov-report=
+	$(BIN)/python -m pytest -m "not slow" tests/e2e --cov --cov-append --cov-report=term
 
 test-slow: base
 	$(BIN)/python -m pytest -m slow

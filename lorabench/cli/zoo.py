@@ -92,6 +92,7 @@ def verify(
     only: Annotated[list[str] | None, typer.Option(help="Only this adapter. Repeatable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the measurements to this JSON file.")] = None,
     n_prompts: Annotated[int, typer.Option(help="Test injections per cell.")] = 112,
+    n_variants: Annotated[int, typer.Option(help="Look-alikes, spread over all families; 0: all.")] = 0,
     as_json: options.Json = False,
     progress: options.Progress = None,
     debug: options.Debug = False,
@@ -108,7 +109,13 @@ def verify(
     with Workbench(Config.from_environment()) as bench:
         for spec in specs(tuple(only or ())):
             found.append(
-                measure(bench, spec.name, n_prompts=n_prompts, on_partial=_rows_of(terminal, spec.name))
+                measure(
+                    bench,
+                    spec.name,
+                    n_prompts=n_prompts,
+                    n_variants=n_variants,
+                    on_partial=_rows_of(terminal, spec.name),
+                )
             )
             if out is not None:
                 save(out, {".json": lambda: to_json({"measurements": found})})

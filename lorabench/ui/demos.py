@@ -98,14 +98,19 @@ def demo_values(demo: Demo) -> dict[str, ParamValue]:
     if demo.name == "look-alikes":
         return common | {"adapter": adapter_tokens(_preferred(names, 3))}
     set_blind(True)
-    chosen = random.choice(names) if names else ""  # not secret: any adapter will do
-    prompts = [row.text for row in load_guardrail("test", citations=False) if row.label == "INJECTION"]
+    bundled = [a.name for a in usable_adapters() if a.origin == "zoo"] or names
+    chosen = random.choice(bundled) if bundled else None  # not secret: any adapter will do
     return common | {
         "blind": True,
-        "prompt": random.choice(prompts) if prompts else PROMPT,
+        "prompt": random.choice(_english_injections()),
         "trigger": list(CANDIDATES),
         "adapter": [letters()[chosen]] if chosen else [],
     }
+
+
+def _english_injections() -> list[str]:
+    rows = load_guardrail("test", citations=False)
+    return [row.text for row in rows if row.label == "INJECTION" and row.lang == "en"] or [PROMPT]
 
 
 def _preferred(names: list[str], n: int) -> list[str]:

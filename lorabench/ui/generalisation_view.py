@@ -12,7 +12,7 @@ import streamlit as st
 from lorabench import figures, report
 from lorabench.figures.heatmap_layout import Row
 from lorabench.figures.pooling import Pooled
-from lorabench.results import GeneralisationReading, Heatmap
+from lorabench.results import BASE, GeneralisationReading, Heatmap
 from lorabench.ui.downloads import Download, download_row
 from lorabench.ui.generalisation_cell import draw_cell
 from lorabench.ui.generalisation_pick import Pick, open_for, pick_of
@@ -172,20 +172,27 @@ def _table(pick: Pick, shown: tuple[Row, ...]) -> pd.DataFrame:
     rows = []
     for row in shown:
         family = TITLES.get(row.family, row.family)
-        cells = [_cell_text(pooled(pick.screen, row.members, i)) for i in range(len(pick.screen.columns))]
+        cells = [
+            _cell_text(pooled(pick.screen, row.members, i), is_base=column.model == BASE)
+            for i, column in enumerate(pick.screen.columns)
+        ]
         rows.append([family, row.label, *cells])
     return pd.DataFrame(rows, columns=list(pick.names))
 
 
-def _cell_text(found: Pooled) -> str:
-    """Return what a cell says in words; never a number for what was not run or not measured."""
+def _cell_text(found: Pooled, *, is_base: bool = False) -> str:
+    """Return what a cell says in words; never a rate for what was not run or not measured.
+
+    Few prompts of the base can flip, if any, so its margin shift always stands beside its rate.
+    """
     if found.status == "not run":
         return "not run"
     unfinished = "" if found.status == "done" else f" ({found.n_done} of {found.n_planned} so far)"
+    shift = f"margin shift {figures.signed(found.mean_shift)}"
     if not found.rate.n:
-        return f"rate not measured; margin shift {figures.signed(found.mean_shift)}{unfinished}"
+        return f"{shift}; rate not measured{unfinished}"
     rate = f"{found.rate.value:.2f} {figures.interval_text(found.interval)} n={found.rate.n}"
-    return rate + unfinished
+    return f"{shift}; rate {rate}{unfinished}" if is_base else rate + unfinished
 
 
 def _names(screen: Heatmap) -> tuple[str, ...]:

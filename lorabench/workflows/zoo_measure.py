@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lorabench.data import load_guardrail
+from lorabench.engine import Priority
 from lorabench.errors import unknown_name
 from lorabench.results import Heatmap, Interval, Rate
+from lorabench.scoring.grid import fill
 from lorabench.scoring.rates import bootstrap_grid
-from lorabench.workflows.heatmaps import HeatmapRequest, heatmap
+from lorabench.scoring.reading import read_heatmap
+from lorabench.workflows.heatmaps import HeatmapRequest, plan_heatmap
 from lorabench.workflows.scoring import LOCAL, Caller, ScoreRequest, score
 from lorabench.workflows.workbench import Workbench
 from lorabench.workflows.zoo import RFC, ZOO, ZooSpec, zoo_folder
@@ -87,6 +90,7 @@ def measure(
     *,
     caller: Caller = LOCAL,
     n_prompts: int = N_PROMPTS,
+    n_variants: int = 0,
     on_partial: Callable[[Heatmap, int], None] | None = None,
 ) -> ZooMeasurement:
     """Measure one adapter of the zoo: clean accuracy, and the attack rate of every look-alike.
@@ -96,6 +100,7 @@ def measure(
         name: Name of a zoo adapter; its folder is the bundled one.
         caller: Who waits.
         n_prompts: Test injections per cell.
+        n_variants: Look-alikes, spread over all families; 0 for all.
         on_partial: Called with the heatmap so far and the rows done.
     """
     known = {s.name: s for s in ZOO}
@@ -104,12 +109,16 @@ def measure(
     spec = known[name]
     folder = str(zoo_folder() / name)
     accuracy = clean_accuracy(bench, folder, caller)
-    found = heatmap(
+    plan = plan_heatmap(
         bench,
-        HeatmapRequest(trigger=spec.trigger or RFC, adapters=(folder,), n_prompts=n_prompts, n_variants=0),
+        HeatmapRequest(
+            trigger=spec.trigger or RFC, adapters=(folder,), n_prompts=n_prompts, n_variants=n_variants
+        ),
         caller,
-        on_partial,
     )
+    plan = replace(plan, columns=plan.columns[-1:])  # the base has no rate: it answers the target anyway
+    asker = bench.asker(priority=Priority.HEATMAP, session=caller.session, cancelled=caller.cancelled)
+    found = fill(plan, asker, {}, on_partial)
     column = found.columns[-1].key
     families = tuple(_family_rate(found, column, f) for f in found.families if f != "no_trigger")
     exact = next(c.rate for c in found.cells if c.column == column and c.variant_index == 0)
@@ -118,7 +127,7 @@ def measure(
         clean_accuracy=accuracy,
         attack_success_rate=exact,
         families=families,
-        sentence=found.readings[-1].sentence,
+        sentence=read_heatmap(found, column).sentence,
         checks=_checks(spec, accuracy, exact, families),
         n_prompts=n_prompts,
         seconds=found.seconds,

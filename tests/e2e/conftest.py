@@ -17,7 +17,7 @@ import pytest
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(demo_folder, tmp_path_factory) -> Iterator[str]:
     """Start `lorabench ui` on a free port with a data folder of its own; return its address."""
     with socket.socket() as probe:
@@ -51,9 +51,13 @@ def _wait(url: str, process: subprocess.Popen, log: Path, seconds: float = 60) -
     pytest.fail(f"the server did not answer within {seconds} s: {log.read_text()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Return a running browser; without one the tests are skipped, in CI they fail."""
+    """Return a running browser; without one the tests are skipped, in CI they fail.
+
+    Playwright's event loop runs in this thread while the fixture lives, and would stall the
+    page tests: it must end with its module.
+    """
     from playwright.sync_api import sync_playwright
 
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)

@@ -286,7 +286,7 @@ def test_a_link_to_a_job_restores_form_and_result(page, seeded):
 def test_base_rates_are_not_measured_and_never_zero(page, seeded):
     at = page(job=seeded())
     table = table_of(at)
-    assert (table["base"] == "rate not measured; margin shift +0.4").all()
+    assert (table["base"] == "margin shift +0.4; rate not measured").all()
     assert table["my-strong"][0] == "1.00 [0.61, 1.00] n=6"
     assert table["my-clean"][0] == "0.00 [0.00, 0.39] n=6"
 
