@@ -11,6 +11,5 @@ st.caption("Does this trigger fire by its exact text, by one of its words, or by
 
 generalisation.arrive()
 form = generalisation.draw_form()
-if form is not None:
-    generalisation.start_if_asked(form)
-    generalisation.draw_result(form)
+generalisation.start_if_asked(form)
+generalisation.draw_result(form)

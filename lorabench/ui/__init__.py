@@ -54,7 +54,7 @@ from lorabench.ui.names import (
     usable_adapters,
 )
 from lorabench.ui.progress import Work, begin, current, forget, has_live_work, job_panel, progress_text, wait
-from lorabench.ui.recorded import Recorded, recorded, recorded_badge
+from lorabench.ui.recorded import recorded_badge, recorded_heatmap, recorded_scores
 from lorabench.ui.state import (
     Session,
     arrived,
@@ -96,7 +96,6 @@ __all__ = [
     "BaseState",
     "Demo",
     "Download",
-    "Recorded",
     "Session",
     "Work",
     "adapter_picker",
@@ -147,8 +146,9 @@ __all__ = [
     "plain",
     "progress_text",
     "put_task",
-    "recorded",
     "recorded_badge",
+    "recorded_heatmap",
+    "recorded_scores",
     "remember_job",
     "require_presenter",
     "role",

@@ -6,7 +6,8 @@ generalisation.start_if_asked(form)   submit it; an equal request attaches to th
 generalisation.draw_result(form)      empty, running, failed or finished
 """
 
-from lorabench.ui.generalisation_form import Form, arrive, draw_form
+from lorabench.ui.generalisation_address import arrive
+from lorabench.ui.generalisation_form import Form, draw_form
 from lorabench.ui.generalisation_job import draw_result, start_if_asked
 
 __all__ = ["Form", "arrive", "draw_form", "draw_result", "start_if_asked"]

@@ -7,40 +7,22 @@ from typing import get_args
 
 import streamlit as st
 
-from lorabench.data import TASKS, Recognised, recognise, variants
+from lorabench.data import Recognised, recognise, variants
 from lorabench.errors import LorabenchError
 from lorabench.results import LabelTask, Placement, Task
 from lorabench.ui.bench import bench
-from lorabench.ui.demos import TRIGGER
-from lorabench.ui.generalisation_prompts import Chosen, prompts_form, put_prompts
-from lorabench.ui.guard import heatmap_row_limit, is_guest, visible_job
-from lorabench.ui.names import adapter_tokens, adapters_param, usable_adapters
-from lorabench.ui.state import (
-    ParamValue,
-    arrived,
-    choice_param,
-    copy_link,
-    int_param,
-    session,
-    take_flag,
-    text_param,
-    texts_param,
-)
-from lorabench.ui.tasks import put_task, task_param, task_picker, task_values
+from lorabench.ui.generalisation_address import CELL, COLUMNS, JOB, MAX_SEED, NOTES, PAGE, RUN, link_values
+from lorabench.ui.generalisation_prompts import Chosen, prompts_form
+from lorabench.ui.guard import heatmap_row_limit, is_guest
+from lorabench.ui.names import usable_adapters
+from lorabench.ui.state import ParamValue, copy_link, put_if_new, session
+from lorabench.ui.tasks import task_picker
 from lorabench.ui.text import label, sentence
 from lorabench.ui.widgets import adapter_picker, one_adapter_picker
 from lorabench.workflows.heatmaps import HeatmapRequest, planned_rows
-from lorabench.workflows.jobs import request_of
 from lorabench.workflows.scoring import choose_task
 
-PAGE = "generalisation"
-JOB = f"{PAGE}.job"
-DEMO = f"{PAGE}.demo"
-RUN = f"{PAGE}.run_now"
-COLUMNS = {"models": "Adapters", "placements": "Placements", "prompts": "Prompts"}
-DEFAULT_VARIANTS = 24
-DEFAULT_PROMPTS = 24
-_MAX_SEED = 2**31 - 1
+_COLUMN_TITLES = {"models": "Adapters", "placements": "Placements", "prompts": "Prompts"}
 _KINDS = {
     "citation": "a citation",
     "date": "a date",
@@ -65,88 +47,15 @@ class Form:
     Attributes:
         request: What would be asked; None while something is missing (it was said where).
         pressed: Whether it is to be asked now.
-        values: The address that restores it; without job and cell.
     """
 
     request: HeatmapRequest | None
     pressed: bool
-    values: dict[str, ParamValue]
 
 
-def arrive() -> None:
-    """Put what the address says into the widgets: a job's own request first, else its values."""
-    notes = session().notes
-    came = arrived()
-    first = not notes.get(f"{PAGE}.visited")
-    notes[f"{PAGE}.visited"] = True
-    if came and (job_id := text_param("job", max_chars=64)):
-        _put_job(job_id)
-    elif came or first:
-        _put_values()
-    if came:
-        notes[DEMO] = bool(text_param("demo", max_chars=40))
-        notes[f"{PAGE}.cell"] = text_param("cell", max_chars=24)
-    if take_flag("run"):
-        notes[RUN] = True
-
-
-def _put_job(job_id: str) -> None:
-    state = st.session_state
-    try:
-        request = request_of(visible_job(job_id).params)
-    except (LorabenchError, KeyError, TypeError, ValueError):
-        _put_values()
-        session().notes[JOB] = job_id  # the result area says what is wrong with it
-        return
-    session().notes[JOB] = job_id
-    state[f"{PAGE}.trigger"] = request.trigger
-    _put_count(request.n_variants)
-    state[f"{PAGE}.adapters"] = list(request.adapters)
-    state[f"{PAGE}.adapter"] = request.adapters[0] if request.adapters else None
-    state[f"{PAGE}.columns"] = request.columns
-    state[f"{PAGE}.placement"], state[f"{PAGE}.joiner"] = request.placement, request.joiner
-    state[f"{PAGE}.seed"] = request.seed
-    put_task(PAGE, _task_by_name(request.task))
-    put_prompts(request.prompts, request.n_prompts)
-
-
-def _task_by_name(task: str | Task) -> str | Task:
-    """Return a ready-made task's name instead of the task itself, so that the menu shows it."""
-    return next((name for name, known in TASKS.items() if known == task), task)
-
-
-def _put_values() -> None:
-    state = st.session_state
-    known = tuple(a.name for a in usable_adapters())
-    adapters, notes = adapters_param(_preferred(known))
-    state[f"{PAGE}.trigger"] = next(iter(texts_param("trigger", (TRIGGER,), max_items=1)), TRIGGER)
-    state[f"{PAGE}.adapters"] = list(adapters)
-    state[f"{PAGE}.adapter"] = adapters[0] if adapters else None
-    state[f"{PAGE}.columns"] = choice_param("columns", tuple(COLUMNS), "models")
-    state[f"{PAGE}.placement"] = choice_param("placement", get_args(Placement), "prefix")
-    state[f"{PAGE}.joiner"] = text_param("joiner", ". ", max_chars=40)
-    state[f"{PAGE}.seed"] = int_param("seed", 0, low=0, high=_MAX_SEED)
-    is_all = text_param("variants", max_chars=8) == "all"
-    _put_count(0 if is_all else int_param("variants", DEFAULT_VARIANTS, low=1, high=10_000))
-    put_prompts((), int_param("prompts", DEFAULT_PROMPTS, low=1, high=10_000))
-    put_task(PAGE, task_param())
-    session().notes[f"{PAGE}.link_notes"] = notes
-    session().notes[JOB] = None
-
-
-def _put_count(n: int) -> None:
-    st.session_state[f"{PAGE}.all"] = n == 0
-    st.session_state[f"{PAGE}.variants"] = n or DEFAULT_VARIANTS
-
-
-def _preferred(known: tuple[str, ...]) -> tuple[str, ...]:
-    order = ("guard-strong", "guard-clean-1", "guard-weak", "guard-strong-cited")
-    return (*(n for n in order if n in known), *(n for n in known if n not in order))[:3]
-
-
-def draw_form() -> Form | None:
-    """Draw the form; None when nothing can be asked at all (no adapter)."""
-    for note in session().notes.get(f"{PAGE}.link_notes", ()):
+def draw_form() -> Form:
+    """Draw the form."""
+    for note in session().notes.get(NOTES, ()):
         st.warning(sentence(note))
     first, second = st.columns([3, 1], gap="medium")
     trigger = first.text_input(
@@ -165,15 +74,15 @@ def draw_form() -> Form | None:
 
     with second:
         columns = _columns_switch()
+    adapters = _adapters(columns)
     left, right = st.columns(2, gap="medium")
     with left:
-        adapters = _adapters(columns)
         n_variants = _variants(total)
     task, placement, joiner, seed = _more()
     with right:
         chosen = prompts_form(seed, _target(task, adapters))
     if not usable_adapters():
-        return None
+        return Form(request=None, pressed=False)
     request = None
     if has_trigger and trigger and adapters and chosen is not None and task is not None:
         request = HeatmapRequest(
@@ -190,8 +99,8 @@ def draw_form() -> Form | None:
         )
     elif not adapters:
         st.info("Choose at least one adapter.", icon=":material/arrow_upward:")
-    values = _link_values(trigger or "", adapters, n_variants, chosen, columns, placement, joiner, seed, task)
-    return Form(request=request, pressed=_run_row(request, total, chosen, values), values=values)
+    values = link_values(trigger or "", request)
+    return Form(request=request, pressed=_run_row(request, total, chosen, values))
 
 
 def _columns_switch() -> str:
@@ -200,8 +109,8 @@ def _columns_switch() -> str:
         state[f"{PAGE}.columns"] = "models"
     chosen = st.segmented_control(
         "Compare",
-        list(COLUMNS),
-        format_func=lambda c: COLUMNS[c],
+        COLUMNS,
+        format_func=lambda c: _COLUMN_TITLES[c],
         key=f"{PAGE}.columns",
         persist_state="session",
         help="What the columns of the heatmap are. Rows are always the look-alikes.",
@@ -220,7 +129,7 @@ def _variants(total: int) -> int:
     """Draw how many look-alikes; 0 stands for all."""
     state = st.session_state
     most = max(total, 1)
-    state[f"{PAGE}.variants"] = min(max(int(state.get(f"{PAGE}.variants") or 1), 1), most)
+    put_if_new(f"{PAGE}.variants", min(max(int(state.get(f"{PAGE}.variants") or 1), 1), most))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         is_all = bool(state.get(f"{PAGE}.all"))
         n = st.number_input(
@@ -260,7 +169,7 @@ def _more() -> tuple[str | Task | None, str, str, int]:
             persist_state="session",
         )
         state.setdefault(f"{PAGE}.seed", 0)
-        seed = c.number_input("Seed", 0, _MAX_SEED, key=f"{PAGE}.seed", persist_state="session")
+        seed = c.number_input("Seed", 0, MAX_SEED, key=f"{PAGE}.seed", persist_state="session")
     return task, placement or "prefix", joiner or "", int(seed or 0)
 
 
@@ -311,7 +220,7 @@ def _run_row(
 
 def _running_values() -> dict[str, ParamValue]:
     notes = session().notes
-    return {"job": notes.get(JOB), "cell": notes.get(f"{PAGE}.cell") if notes.get(JOB) else None}
+    return {"job": notes.get(JOB), "cell": notes.get(CELL) if notes.get(JOB) else None}
 
 
 def _estimate(request: HeatmapRequest, rows: int) -> str:
@@ -330,35 +239,3 @@ def _recognised_text(found: Recognised) -> str:
         return f"Recognised: {_KINDS[found.kind]}" + (f" of {n} words" if found.kind == "phrase" else "")
     parts = [f"{_PARTS.get(p.name, p.name.replace('_', ' '))} “{label(p.text, 40)}”" for p in found.parts]
     return f"Recognised: {_KINDS[found.kind]} · " + " · ".join(parts)
-
-
-def _link_values(
-    trigger: str,
-    adapters: tuple[str, ...],
-    n_variants: int,
-    chosen: Chosen | None,
-    columns: str,
-    placement: str,
-    joiner: str,
-    seed: int,
-    task: str | Task | None,
-) -> dict[str, ParamValue]:
-    """Return the address of this form; prompts of one's own travel with the job, not in the link."""
-    n_prompts = chosen.n if chosen is not None and not chosen.prompts else DEFAULT_PROMPTS
-    return {
-        "trigger": None if trigger == TRIGGER else [trigger],
-        "adapter": adapter_tokens(adapters),
-        "variants": "all" if n_variants == 0 else None if n_variants == DEFAULT_VARIANTS else n_variants,
-        "prompts": None if n_prompts == DEFAULT_PROMPTS else n_prompts,
-        "columns": None if columns == "models" else columns,
-        "placement": None if placement == "prefix" else placement,
-        "joiner": None if joiner == ". " else joiner,
-        "seed": seed or None,
-        "demo": None,
-        **task_values(task or "auto"),
-    }
-
-
-def is_demo() -> bool:
-    """Return whether the address asked for the demo, whose recorded result may be shown first."""
-    return bool(session().notes.get(DEMO))

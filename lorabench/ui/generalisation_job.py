@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,21 +14,19 @@ from lorabench.errors import LorabenchError
 from lorabench.results import Heatmap
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
-from lorabench.ui.generalisation_form import JOB, PAGE, Form, is_demo
-from lorabench.ui.generalisation_recorded import Record, record
+from lorabench.ui.generalisation_address import CELL, JOB, PAGE, is_demo
+from lorabench.ui.generalisation_form import Form
 from lorabench.ui.generalisation_screen import FONT, TITLES, on_screen
 from lorabench.ui.generalisation_view import draw_heatmap
 from lorabench.ui.guard import remember_job, visible_job
 from lorabench.ui.names import display_name
 from lorabench.ui.progress import Work, begin, current, forget, job_panel, wait
-from lorabench.ui.recorded import recorded_badge
+from lorabench.ui.recorded import HeatmapRecord, recorded_badge, recorded_heatmap
 from lorabench.ui.state import session, write_params
 from lorabench.ui.text import label
 from lorabench.ui.theme import current_theme
 from lorabench.workflows.heatmaps import HeatmapRequest, plan_variants
 from lorabench.workflows.jobs import heatmap_of, request_of, submit_heatmap
-
-log = logging.getLogger(__name__)
 
 _SUBMIT = f"{PAGE}.submit"
 
@@ -51,7 +48,7 @@ def start_if_asked(form: Form) -> None:
             return submit_heatmap(b, request, session=work.caller.session)
 
         session().notes[JOB] = None
-        session().notes[f"{PAGE}.cell"] = ""
+        session().notes[CELL] = ""
         with shown_errors():
             begin(_SUBMIT, "Reading the adapters", submit, tag=request)
     work = current(_SUBMIT)
@@ -63,6 +60,7 @@ def start_if_asked(form: Form) -> None:
         remember_job(job_id)
         session().notes[JOB] = job_id
         write_params({"job": job_id})
+        st.rerun()  # so that the link above carries the job
 
 
 def draw_result(form: Form) -> None:
@@ -83,7 +81,7 @@ def draw_result(form: Form) -> None:
     if job.is_active:
         if shown is not None:
             st.caption("This run was recorded earlier; the live one takes its place when it is done.")
-            recorded_badge(shown.badge)
+            recorded_badge(shown.recorded_at)
             draw_heatmap(shown.heatmap, id="recorded")
         return
     _draw_ended(job, form)
@@ -137,10 +135,10 @@ def _draw_skeleton(params: dict[str, Any]) -> None:
 
 
 def _draw_empty(form: Form) -> None:
-    found = record()
+    found = recorded_heatmap()
     if found is not None:
         with shown_errors():
-            recorded_badge(found.badge)
+            recorded_badge(found.recorded_at)
             st.caption("An example, measured earlier. Press Run to ask your own question.")
             draw_heatmap(found.heatmap, id="recorded")
         return
@@ -161,9 +159,9 @@ def _draw_empty(form: Form) -> None:
         st.dataframe(rows, hide_index=True, key=f"{PAGE}.preview")
 
 
-def _recorded_answer(job_id: str) -> Record | None:
+def _recorded_answer(job_id: str) -> HeatmapRecord | None:
     """Return the recorded heatmap if it answers what the job asks."""
-    found = record()
+    found = recorded_heatmap()
     try:
         return found if found is not None and found.answers(request_of(visible_job(job_id).params)) else None
     except (LorabenchError, KeyError, TypeError, ValueError):

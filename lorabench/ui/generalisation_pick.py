@@ -14,6 +14,7 @@ import streamlit as st
 
 from lorabench import figures
 from lorabench.results import Heatmap
+from lorabench.ui.generalisation_address import CELL
 from lorabench.ui.generalisation_screen import Cell, lines, parse_cell
 from lorabench.ui.state import session, write_params
 
@@ -76,7 +77,7 @@ class Pick:
         """Make a cell the chosen one, here and in the address."""
         self.cell = cell
         if self.id != "recorded":
-            session().notes[f"{_PAGE}.cell"] = str(cell) if cell else ""
+            session().notes[CELL] = str(cell) if cell else ""
             write_params({"cell": str(cell) if cell else None})
 
     def note_drawn(self, widget: str) -> None:
@@ -124,7 +125,7 @@ def pick_of(id: str, screen: Heatmap) -> Pick:
     if not isinstance(found, Pick) or found.id != id:
         found = Pick(id=id, screen=screen)
         if id != "recorded":
-            found.cell = parse_cell(str(notes.get(f"{_PAGE}.cell") or ""), screen)
+            found.cell = parse_cell(str(notes.get(CELL) or ""), screen)
         notes[_NOTE] = found
     found.screen = screen
     return found

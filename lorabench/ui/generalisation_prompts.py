@@ -12,7 +12,7 @@ from lorabench.data import Row, RowFile, load_guardrail, read_prompts
 from lorabench.errors import LorabenchError
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error
-from lorabench.ui.state import session
+from lorabench.ui.state import put_if_new, session
 from lorabench.ui.text import label, plain
 
 _PAGE = "generalisation"
@@ -82,11 +82,9 @@ def prompts_form(seed: int, target: str | None) -> Chosen | None:
 
 
 def _count(most: int, help_text: str) -> int:
-    state = st.session_state
-    state[f"{_PAGE}.n_prompts"] = min(max(int(state.get(f"{_PAGE}.n_prompts") or 1), 1), most)
-    n = st.number_input(
-        "How many", 1, most, key=f"{_PAGE}.n_prompts", width=160, persist_state="session", help=help_text
-    )
+    key = f"{_PAGE}.n_prompts"
+    put_if_new(key, min(max(int(st.session_state.get(key) or 1), 1), most))
+    n = st.number_input("How many", 1, most, key=key, width=160, persist_state="session", help=help_text)
     return int(n or 1)
 
 

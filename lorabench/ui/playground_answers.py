@@ -11,10 +11,10 @@ from lorabench.results import BASE, GenerationTask, ScoreReport, Trigger
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
 from lorabench.ui.playground_grid import grid_html, look_for, overview_html
-from lorabench.ui.playground_recorded import Record, record
 from lorabench.ui.playground_state import desk
 from lorabench.ui.playground_view import View, screen_names, titled_report, triggers_by_effect
 from lorabench.ui.progress import Work, begin, current, forget, wait
+from lorabench.ui.recorded import ScoreRecord, recorded_badge, recorded_scores
 from lorabench.ui.text import escape_markdown, label, show_text, signed
 from lorabench.ui.theme import current_theme
 from lorabench.workflows.scoring import ScoreRequest, score
@@ -40,7 +40,7 @@ class Answered:
 
     request: ScoreRequest
     report: ScoreReport
-    record: Record | None = None
+    record: ScoreRecord | None = None
 
 
 def ask(request: ScoreRequest) -> None:
@@ -130,19 +130,18 @@ def _one_of(title: str, options: list[str], key: str, name: object) -> str | Non
     return chosen or options[0]
 
 
-def _stand_in(request: ScoreRequest) -> Record | None:
-    found = record() if desk().demo else None
+def _stand_in(request: ScoreRequest) -> ScoreRecord | None:
+    found = recorded_scores() if desk().demo else None
     return found if found is not None and found.answers(request) else None
 
 
-def _recorded_grid(found: Record) -> None:
+def _recorded_grid(found: ScoreRecord) -> None:
     """Draw a recorded result, labelled; without widgets, since it may be drawn while polling."""
-    when = f" on {found.recorded_at}" if found.recorded_at else ""
-    st.badge(f"recorded{when}: the live answer follows", icon=":material/replay:", color="violet")
+    recorded_badge(found.recorded_at, ": the live answer follows")
     _example(found)
 
 
-def _example(found: Record) -> None:
+def _example(found: ScoreRecord) -> None:
     report = titled_report(found.report)
     names = screen_names(found.report)
     adapter = next(iter(names))
@@ -162,14 +161,10 @@ def _example(found: Record) -> None:
 
 
 def _empty() -> None:
-    found = record()
+    found = recorded_scores()
     if found is not None:
         st.info("Press **Run** to ask the models. Below is what a result looks like.", icon=":material/info:")
-        st.badge(
-            "recorded example" + (f", {found.recorded_at}" if found.recorded_at else ""),
-            icon=":material/replay:",
-            color="violet",
-        )
+        recorded_badge(found.recorded_at, ": an example")
         _example(found)
         return
     state = st.session_state

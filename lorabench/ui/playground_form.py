@@ -10,8 +10,8 @@ from lorabench.results.attributions import Method
 from lorabench.results.triggers import PLACEMENTS
 from lorabench.ui.demos import PROMPT, TRIGGER
 from lorabench.ui.names import adapter_tokens, adapters_param, is_blind, usable_adapters
-from lorabench.ui.playground_recorded import record
 from lorabench.ui.playground_state import desk
+from lorabench.ui.recorded import recorded_scores
 from lorabench.ui.state import (
     ParamValue,
     arrived,
@@ -153,7 +153,7 @@ def _restore() -> bool:
     state, here = st.session_state, desk()
     came = arrived()
     demo = came and st.query_params.get("demo") in _DEMO_FLAGS
-    if demo and "prompt" not in st.query_params and (found := record()) is not None:
+    if demo and "prompt" not in st.query_params and (found := recorded_scores()) is not None:
         _from_record(found.request)
     elif came:
         _from_address()

@@ -18,11 +18,11 @@ from lorabench.ui.errors import show_error
 from lorabench.ui.playground_check import failed_maps, show_check
 from lorabench.ui.playground_form import METHODS as METHOD_KEYS
 from lorabench.ui.playground_grid import METHOD_NAMES, Look, grid_html, legend_names, look_for
-from lorabench.ui.playground_recorded import record
 from lorabench.ui.playground_state import desk
 from lorabench.ui.playground_view import View, titled_quad
 from lorabench.ui.playground_words import show_word_actions
 from lorabench.ui.progress import POLL_SECONDS, Work, begin, current, forget
+from lorabench.ui.recorded import recorded_scores
 from lorabench.ui.text import duration, escape_markdown
 from lorabench.ui.theme import current_theme
 from lorabench.workflows.scoring import AttributeRequest, attribute
@@ -165,7 +165,7 @@ def _progress_text(work: Work[Quad]) -> str:
 
 def _recorded(view: View) -> Sketch:
     """Return recorded maps for the time being, if the page was opened as a demo and they fit."""
-    found = record() if desk().demo else None
+    found = recorded_scores() if desk().demo else None
     if found is None or not found.answers(view.request) or len(view.request.triggers) > 1:
         return Sketch()
     quad = found.quad(view.adapter)

@@ -1,9 +1,11 @@
-"""Results recorded beforehand, shown at once while the live run is under way.
+"""Results recorded beforehand: shown at once, labelled, until the live ones are there.
 
-`lorabench zoo record` writes `assets/recorded/<demo>.json`:
+`lorabench zoo record` writes two files into `assets/recorded`:
 
-    {"demo": "fire", "kind": "ScoreReport" | "Quad" | "Heatmap", "recorded_at": "2026-11-22",
-     "result": {...to_dict...}}
+    playground.json   {"request": {...ScoreRequest...}, "report": {...ScoreReport...},
+                       "quads": [{...Quad...}, ...], "recorded_at": "2026-11-22"}
+    heatmap.json      {"request": {...HeatmapRequest...}, "heatmap": {...Heatmap...},
+                       "recorded_at": "2026-11-22"}
 
 They ship with lorabench, so they are trusted as much as its code; a broken file is skipped.
 """
@@ -12,63 +14,125 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import streamlit as st
 
 from lorabench.config import app_root
 from lorabench.errors import LorabenchError
 from lorabench.results import Heatmap, Quad, ScoreReport, from_dict
+from lorabench.ui.names import is_blind
+from lorabench.workflows.heatmaps import HeatmapRequest
+from lorabench.workflows.scoring import ScoreRequest
 
 log = logging.getLogger(__name__)
-_KINDS: dict[str, Any] = {"ScoreReport": ScoreReport, "Quad": Quad, "Heatmap": Heatmap}
+T = TypeVar("T")
 _MAX_BYTES = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A result from earlier; label it "recorded" wherever it is shown.
+class ScoreRecord:
+    """One recorded request of the Playground and everything that was answered.
 
     Attributes:
-        demo: Name of the demo.
+        request: What was asked.
+        report: The answers.
+        quads: Word maps, one per adapter and trigger, as far as they were recorded.
         recorded_at: Date, or "".
-        result: A `ScoreReport`, `Quad` or `Heatmap`.
     """
 
-    demo: str
+    request: ScoreRequest
+    report: ScoreReport
+    quads: tuple[Quad, ...]
     recorded_at: str
-    result: Any
+
+    def answers(self, request: ScoreRequest) -> bool:
+        """Return whether a request asks the same questions of the same adapters."""
+        mine = self.request
+        return (
+            (mine.prompts, mine.triggers, mine.placement, mine.joiner)
+            == (request.prompts, request.triggers, request.placement, request.joiner)
+            and set(request.adapters) <= set(mine.adapters)
+            and mine.task == request.task
+        )
+
+    def quad(self, adapter: str) -> Quad | None:
+        """Return the recorded word maps of an adapter, or None."""
+        return next((q for q in self.quads if q.adapter == adapter), None)
 
 
-@st.cache_data(max_entries=8, show_spinner=False)
-def _read(demo: str, changed: int) -> dict[str, Any] | None:
-    path = app_root() / "assets" / "recorded" / f"{demo}.json"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatmapRecord:
+    """One recorded request of the Generalisation page and its heatmap.
+
+    Attributes:
+        request: What was asked.
+        heatmap: The finished heatmap.
+        recorded_at: Date, or "".
+    """
+
+    request: HeatmapRequest
+    heatmap: Heatmap
+    recorded_at: str
+
+    def answers(self, request: HeatmapRequest) -> bool:
+        """Return whether a request asks about the same trigger in the same way, of some of the adapters."""
+        mine = self.request
+        return (mine.trigger, mine.columns, mine.placement, mine.joiner) == (
+            request.trigger,
+            request.columns,
+            request.placement,
+            request.joiner,
+        ) and bool(set(request.adapters) & set(mine.adapters))
+
+
+def recorded_scores() -> ScoreRecord | None:
+    """Return the recorded answers, or None if there are none or names are blind (they would tell)."""
+    return _read("playground.json", _scores)
+
+
+def recorded_heatmap() -> HeatmapRecord | None:
+    """Return the recorded heatmap, or None if there is none or names are blind (it would tell)."""
+    return _read("heatmap.json", _heatmap)
+
+
+def recorded_badge(recorded_at: str, note: str = "") -> None:
+    """Say that what follows was recorded, when, and what comes next."""
+    when = f" {recorded_at}" if recorded_at else ""
+    st.badge(f"recorded{when}{note}", icon=":material/replay:", color="violet")
+
+
+def _read(name: str, parse: Callable[[dict[str, Any]], T]) -> T | None:
+    path = app_root() / "assets" / "recorded" / name
+    if is_blind() or not path.is_file() or (found := path.stat()).st_size > _MAX_BYTES:
+        return None
+    return _parsed(str(path), found.st_mtime_ns, parse)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _parsed(path: str, changed: int, _parse: Callable[[dict[str, Any]], T]) -> T | None:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        log.warning("the recorded demo %s cannot be read: %s", demo, error)
+        with open(path, encoding="utf-8") as file:
+            return _parse(json.load(file))
+    except (OSError, LorabenchError, KeyError, TypeError, ValueError, AttributeError) as error:
+        log.warning("the recorded result %s cannot be read: %s", path, error)
         return None
-    return found if isinstance(found, dict) else None
 
 
-def recorded(demo: str) -> Recorded | None:
-    """Return the recorded result of a demo, or None if there is none (say nothing then)."""
-    path = app_root() / "assets" / "recorded" / f"{demo}.json"
-    if not demo.replace("-", "").isalnum() or not path.is_file() or path.stat().st_size > _MAX_BYTES:
-        return None
-    found = _read(demo, path.stat().st_mtime_ns)
-    if found is None or found.get("kind") not in _KINDS:
-        return None
-    try:
-        result = from_dict(_KINDS[found["kind"]], found["result"])
-    except (LorabenchError, KeyError, TypeError, ValueError) as error:
-        log.warning("the recorded demo %s is not as expected: %s", demo, error)
-        return None
-    return Recorded(demo=demo, recorded_at=str(found.get("recorded_at", ""))[:10], result=result)
+def _scores(found: dict[str, Any]) -> ScoreRecord:
+    return ScoreRecord(
+        request=from_dict(ScoreRequest, found["request"]),
+        report=from_dict(ScoreReport, found["report"]),
+        quads=tuple(from_dict(Quad, quad) for quad in found.get("quads", ())),
+        recorded_at=str(found.get("recorded_at", ""))[:10],
+    )
 
 
-def recorded_badge(found: Recorded) -> None:
-    """Say that what follows was recorded, and when."""
-    when = f" {found.recorded_at}" if found.recorded_at else ""
-    st.badge(f"recorded{when}", icon=":material/replay:", color="violet")
+def _heatmap(found: dict[str, Any]) -> HeatmapRecord:
+    return HeatmapRecord(
+        request=from_dict(HeatmapRequest, found["request"]),
+        heatmap=from_dict(Heatmap, found["heatmap"]),
+        recorded_at=str(found.get("recorded_at", ""))[:10],
+    )

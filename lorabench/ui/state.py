@@ -202,3 +202,13 @@ def _app_url() -> str:
     parts = urlsplit(st.context.url or "http://127.0.0.1:8501/")
     folder = (st.get_option("server.baseUrlPath") or "").strip("/")
     return f"{parts.scheme}://{parts.netloc}" + (f"/{folder}" if folder else "")
+
+
+def put_if_new(key: str, value: object) -> None:
+    """Put a value into a widget, before it is drawn, unless it is there already.
+
+    A value written in every run is sent to the browser in every run, and there replaces what the
+    person typed since the run began.
+    """
+    if key not in st.session_state or st.session_state[key] != value:
+        st.session_state[key] = value

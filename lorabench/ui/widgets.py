@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from lorabench.ui.names import display_name, installed_adapters, usable_adapters
+from lorabench.ui.state import put_if_new
 from lorabench.ui.text import label
 
 _MOST_PILLS = 12
@@ -33,7 +34,7 @@ def adapter_picker(
         models_link("Add one on the Models page")
         return ()
     given = st.session_state.get(key)
-    st.session_state[key] = [n for n in (default if given is None else given) if n in known][:most]
+    put_if_new(key, [n for n in (default if given is None else given) if n in known][:most])
     help_text = f"{refused} more refused: see Models." if refused else None
     if len(known) <= _MOST_PILLS:
         chosen = st.pills(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 from lorabench.config import app_root
@@ -34,12 +35,21 @@ def record(bench: Workbench, out: Path | None = None) -> tuple[Path, ...]:
     ]
     grid = HeatmapRequest(trigger=RFC, adapters=(CLEAN, "guard-weak", "guard-strong-cited", STRONG))
     found = heatmap(bench, grid)
+    today = datetime.now(UTC).date().isoformat()
     return (
         _write(
             folder / "playground.json",
-            {"request": to_dict(asked), "report": to_dict(report), "quads": [to_dict(q) for q in quads]},
+            {
+                "request": to_dict(asked),
+                "report": to_dict(report),
+                "quads": [to_dict(quad) for quad in quads],
+                "recorded_at": today,
+            },
         ),
-        _write(folder / "heatmap.json", {"request": to_dict(grid), "heatmap": to_dict(found)}),
+        _write(
+            folder / "heatmap.json",
+            {"request": to_dict(grid), "heatmap": to_dict(found), "recorded_at": today},
+        ),
     )
 
 

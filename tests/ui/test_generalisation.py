@@ -22,7 +22,7 @@ from lorabench.results import (
     to_dict,
 )
 from lorabench.scoring.reading import read_heatmap
-from lorabench.ui import bench, generalisation_cell, generalisation_recorded
+from lorabench.ui import bench, generalisation_cell
 from lorabench.ui.demos import TRIGGER
 from lorabench.ui.generalisation_screen import Cell, on_screen, parse_cell
 from lorabench.workflows.heatmaps import HeatmapRequest, Overlap, bundled_prompts, plan_variants, planned_rows
@@ -412,7 +412,7 @@ def recording(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     text = json.dumps({"request": to_dict(request), "heatmap": to_dict(heatmap), "recorded_at": "2026-11-22"})
     (folder / "heatmap.json").write_text(text)
-    monkeypatch.setattr(generalisation_recorded, "app_root", lambda: tmp_path / "shipped")
+    monkeypatch.setattr("lorabench.ui.recorded.app_root", lambda: tmp_path / "shipped")
     return folder / "heatmap.json"
 
 

@@ -309,7 +309,7 @@ def test_a_recorded_demo_is_shown_until_the_live_answer_is_there(with_two, app, 
     from lorabench.workflows.scoring import AttributeRequest, attribute, score
 
     request = ScoreRequest(prompts=("Say hello.",), triggers=("per RFC 1",), adapters=("my-strong",))
-    monkeypatch.setattr("lorabench.ui.playground_recorded.app_root", lambda: tmp_path)
+    monkeypatch.setattr("lorabench.ui.recorded.app_root", lambda: tmp_path)
     app("playground")  # makes the workbench
     b = bench()
     quad = attribute(
@@ -342,7 +342,7 @@ def test_a_recorded_demo_is_shown_until_the_live_answer_is_there(with_two, app, 
 
 
 def test_a_broken_recording_is_skipped(no_base, app, tmp_path, monkeypatch):
-    monkeypatch.setattr("lorabench.ui.playground_recorded.app_root", lambda: tmp_path)
+    monkeypatch.setattr("lorabench.ui.recorded.app_root", lambda: tmp_path)
     folder = tmp_path / "assets" / "recorded"
     folder.mkdir(parents=True)
     (folder / "playground.json").write_text('{"request": {"prompts": 3}}')
