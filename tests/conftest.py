@@ -51,9 +51,9 @@ def zoo() -> Path:
     return app_root() / "assets" / "zoo"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bench(demo_config, demo_folder):
-    """Return one workbench on the demo base for the whole run."""
+    """Return one workbench on the demo base; it ends with its module, as page tests wait for its threads."""
     from lorabench.workflows.workbench import Workbench
 
     with Workbench(demo_config) as opened:
