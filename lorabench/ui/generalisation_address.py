@@ -41,7 +41,7 @@ _DEFAULT_COUNT = 24
 def arrive() -> None:
     """Put what the address says into the widgets: a job's own request first, else its values."""
     notes = session().notes
-    came = arrived()
+    came = arrived(PAGE)
     first = not notes.get(f"{PAGE}.visited")
     notes[f"{PAGE}.visited"] = True
     if came and (job_id := text_param("job", max_chars=64)):

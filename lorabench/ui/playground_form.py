@@ -151,7 +151,7 @@ def fill(prompt: str, triggers: tuple[str, ...]) -> None:
 def _restore() -> bool:
     """Put the address's values, or the first example, into the widgets; return whether to run."""
     state, here = st.session_state, desk()
-    came = arrived()
+    came = arrived("playground")
     demo = came and st.query_params.get("demo") in _DEMO_FLAGS
     if demo and "prompt" not in st.query_params and (found := recorded_scores()) is not None:
         _from_record(found.request)

@@ -27,6 +27,7 @@ Everything that comes from an address is checked here, since a browser may send 
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +45,9 @@ ParamValue = str | int | bool | Sequence[str] | None
 
 _STATE_KEY = "lorabench.session"
 _SEEN = "state.address"
+_PAGE = "state.page"
+_OWN = "state.own_addresses"
+_LATE_SECONDS = 30.0
 _MAX_LINK = 8_000
 
 
@@ -113,28 +117,35 @@ def flag_param(name: str) -> bool:
 
 def take_flag(name: str) -> bool:
     """Return whether the address says `name=1`, and take it out: it counts once."""
-    found = flag_param(name)
-    if name in st.query_params:
-        was_seen = _address() == session().notes.get(_SEEN, "")
-        del st.query_params[name]
-        if was_seen:  # else `arrived` has yet to say that something came
-            _note_address()
+    if name not in st.query_params:
+        return False
+    found = flag_param(name) and not _is_late()
+    was_seen = _address() == session().notes.get(_SEEN, "")
+    del st.query_params[name]
+    if was_seen:  # else `arrived` has yet to say that something came
+        _note_address()
     return found
 
 
-def arrived() -> bool:
+def arrived(page: str) -> bool:
     """Return True once when the address brought values that this tab did not write itself.
 
     A page then puts them into its widgets, before it draws them:
 
-        if ui.arrived():
+        if ui.arrived("playground"):
             st.session_state["playground.prompt"] = ui.text_param("prompt", EXAMPLE)
+
+    A request of the browser carries the address it knew when it was sent, which may be one or two
+    behind. Such a late address is one this tab wrote moments ago on the same page; it brings
+    nothing, and above all must not replace what the person has typed since.
     """
-    found = _address()
-    if found == session().notes.get(_SEEN, ""):
+    notes, found = session().notes, _address()
+    if notes.get(_PAGE) != page:
+        notes[_PAGE], notes[_SEEN], notes[_OWN] = page, "", {}
+    if found in ("", notes[_SEEN]) or _is_late():
         return False
-    session().notes[_SEEN] = found
-    return bool(found)
+    _note_address()
+    return True
 
 
 def write_params(values: Mapping[str, ParamValue]) -> None:
@@ -185,7 +196,18 @@ def _address() -> str:
 
 
 def _note_address() -> None:
-    session().notes[_SEEN] = _address()
+    """Remember the address as this tab's own, beside those of the last moments."""
+    notes, now = session().notes, time.monotonic()
+    kept = {a: at for a, at in notes.get(_OWN, {}).items() if now - at < _LATE_SECONDS}
+    notes[_SEEN] = found = _address()
+    notes[_OWN] = kept | {found: now}
+
+
+def _is_late() -> bool:
+    """Return whether the address is an earlier one of the last moments."""
+    notes, found = session().notes, _address()
+    left = notes.get(_OWN, {}).get(found)
+    return found != notes.get(_SEEN, "") and left is not None and time.monotonic() - left < _LATE_SECONDS
 
 
 def _texts(value: ParamValue) -> list[str]:

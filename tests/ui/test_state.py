@@ -70,7 +70,7 @@ def arrive():
 
     from lorabench import ui
 
-    st.session_state["arrived"] = ui.arrived()
+    st.session_state["arrived"] = ui.arrived("here")
     ui.write_params({"prompt": "mine", "trigger": ["a", "b"], "seed": None})
 
 
@@ -82,6 +82,31 @@ def test_what_the_page_wrote_itself_is_no_arrival():
     assert at.run().session_state["arrived"] is False
     at.query_params["prompt"] = "another"
     assert at.run().session_state["arrived"] is True
+
+
+def type_and_run():
+    import streamlit as st
+
+    from lorabench import ui
+
+    if ui.arrived("here"):
+        st.session_state["prompt"] = ui.text_param("prompt")
+    st.session_state["ran"] = ui.take_flag("run")
+    ui.write_params({"prompt": st.text_input("Prompt", key="prompt")})
+
+
+def test_a_late_address_does_not_replace_what_was_typed():
+    at = run(type_and_run, prompt="one", run="1")
+    assert at.text_input(key="prompt").value == "one"
+    assert at.session_state["ran"] is True
+    at.text_input(key="prompt").set_value("two").run()
+    at.query_params["prompt"] = "one"  # the browser had not yet heard of the new address
+    at.text_input(key="prompt").set_value("three").run()
+    assert at.text_input(key="prompt").value == "three"
+    at.query_params["prompt"], at.query_params["run"] = "one", "1"
+    at.run()
+    assert at.text_input(key="prompt").value == "three"
+    assert at.session_state["ran"] is False
 
 
 def test_a_link_carries_everything_but_the_key():
