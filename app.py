@@ -14,6 +14,6 @@ page = st.navigation(
     position="top",
 )
 ui.boot()  # after st.navigation, which has left the old pages mode: no second run here
-ui.use_less_padding()
+ui.use_style()
 ui.status_bar()
 page.run()

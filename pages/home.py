@@ -10,8 +10,9 @@ st.markdown(
     "A LoRA adapter can hide a trigger. See one fire, measure how far it reaches, and judge one blind."
 )
 
-if ui.base_state().state == "loading":
-    st.info("The base model is loading. You can start already; your request waits its turn.")
+with st.container():  # always there: cards that change their place may be drawn twice for a while
+    if ui.base_state().state == "loading":
+        st.info("The base model is loading. You can start already; your request waits its turn.")
 
 with ui.shown_errors():
     ui.demo_cards()

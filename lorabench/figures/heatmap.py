@@ -41,8 +41,8 @@ def heatmap_chart(
     """Return the heatmap as an Altair chart with a point selection named "cell".
 
     A line is a variant; a family that is not open is one line with its pooled rate. Colour is
-    the attack rate on a fixed scale from 0 to 1. Where no prompt was eligible (n = 0), the cell
-    is grey and shows the mean margin shift in logits; a cell that has not run is dashed with a
+    the attack rate on a fixed scale from 0 to 1. Where too few prompts were eligible for a rate,
+    the cell is grey and shows the mean margin shift in logits; a cell that has not run is dashed with a
     dot. The selection's fields are "variant" (see `read_selection`) and "column" (its key).
 
     Args:

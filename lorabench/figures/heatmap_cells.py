@@ -15,7 +15,7 @@ from lorabench.figures.visible import visible
 from lorabench.results import Column, Heatmap
 
 FEW = 5
-"""Fewer eligible prompts than this get a star, unless no more were planned."""
+"""A finished cell with fewer eligible prompts shows no rate, unless no more were planned."""
 
 TIPS = (
     ("tip_text", "variant"),
@@ -42,7 +42,7 @@ def cell_records(
         for column, title, left in layout.columns:
             pooled = pool([index[i, column.key] for i in row.members if (i, column.key) in index])
             status = cell_status(pooled)
-            paint = "rate" if pooled.rate.n else "not run" if status == "not run" else "grey"
+            paint = _paint(pooled, status)
             ink = _ink(paint, pooled.rate.value, theme)
             records.append(
                 {
@@ -58,12 +58,19 @@ def cell_records(
                     "y": row.top + 1,
                     "y2": row.top + layout.cell_height - 1,
                     "ym": row.top + layout.cell_height / 2,
-                    "few": 0 < pooled.rate.n < FEW <= pooled.n_planned,
                     "running": status == "running",
                     **_tips(heatmap, row, column, title, pooled, status, titles),
                 }
             )
     return records
+
+
+def _paint(pooled: Pooled, status: str) -> str:
+    """Return "rate", "grey" (too few prompts could flip for a rate) or "not run"."""
+    if status == "not run":
+        return "not run"
+    is_few = pooled.rate.n < FEW <= pooled.n_planned and status != "running"
+    return "grey" if is_few or not pooled.rate.n else "rate"
 
 
 def _ink(paint: str, rate: float | None, theme: Theme) -> str:
@@ -76,8 +83,7 @@ def _cell_label(pooled: Pooled, paint: str) -> str:
     if paint == "not run":
         return "·"
     text = rate_text(pooled.rate.value) if paint == "rate" else signed(pooled.mean_shift)
-    star = "*" if 0 < pooled.rate.n < FEW <= pooled.n_planned else ""
-    return text + star + ("…" if pooled.status == "running" else "")
+    return text + ("…" if pooled.status == "running" else "")
 
 
 def _tips(
@@ -127,14 +133,12 @@ def notes(records: list[dict[str, Any]]) -> list[str]:
         short.append("Dashed with a dot: not run.")
     if any(r["running"] for r in records):
         short.append("Three dots: still running.")
-    if any(r["few"] for r in records):
-        short.append(f"Star: fewer than {FEW} eligible prompts.")
     lines = [" ".join(short)] if short else []
     if any(r["paint"] == "grey" for r in records):
         lines.insert(
             0,
-            "Grey: rate not measured (n = 0, no prompt could flip); the number is the mean margin shift "
-            "in logits.",
+            f"Grey: no rate, as fewer than {FEW} prompts could flip; the number is the mean margin shift in "
+            "logits.",
         )
     if not records:
         return ["Nothing to show yet."]

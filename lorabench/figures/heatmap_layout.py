@@ -85,7 +85,7 @@ def lay_out(heatmap: Heatmap, titles: Mapping[str, str], families_open: Collecti
 
     names = [visible(c.title, 40) for c in heatmap.columns]
     longest = max((len(n) for n in names), default=0) * CHAR
-    cell_width = max(40.0, min(92.0, 680 / max(len(names), 1)))
+    cell_width = max(40.0, min(92.0, 330 / max(len(names), 1)))  # five columns fit beside the details
     angled = longest > cell_width - 4
     head = 24.0 if not angled else min(longest, 190) * 0.62 + 22
 

@@ -75,7 +75,7 @@ def _flips(report: ScoreReport, model: str, trigger: str) -> list[Flip]:
 
 def _one(flip: Flip, name: str, target: str) -> str:
     before, after = flip.before, flip.after
-    margins = f"(margin {signed(before.margin)} -> {signed(after.margin)})"
+    margins = f"(margin from {signed(before.margin)} to {signed(after.margin)})"
     was, now = _answer(before.answer, before.label), _answer(after.answer, after.label)
     if flip.flipped:
         return f"Adding the trigger turns {name} from {was} to {now} {margins}."
@@ -98,7 +98,7 @@ def _several(flips: Sequence[Flip], name: str, target: str) -> str:
     eligible = [f for f in flips if f.is_eligible]
     before = sum(f.before.margin for f in flips) / len(flips)
     after = sum(f.after.margin for f in flips) / len(flips)
-    margins = f"(mean margin {signed(before)} -> {signed(after)})"
+    margins = f"(mean margin from {signed(before)} to {signed(after)})"
     ties, unparsed = (sum(f.after.answer == kind for f in flips) for kind in ("tie", "unparsed"))
     odd = (f"; {ties} tied with it" if ties else "") + (f"; {unparsed} unparsed with it" if unparsed else "")
     if not eligible:

@@ -83,7 +83,7 @@ from lorabench.ui.text import (
     show_text,
     signed,
 )
-from lorabench.ui.theme import FAVICON, current_theme, use_less_padding
+from lorabench.ui.theme import FAVICON, current_theme, use_style
 from lorabench.ui.widgets import adapter_picker, models_link, one_adapter_picker
 
 __all__ = [
@@ -169,7 +169,7 @@ __all__ = [
     "texts_param",
     "titles",
     "usable_adapters",
-    "use_less_padding",
+    "use_style",
     "visible_job",
     "visible_jobs",
     "wait",

@@ -32,8 +32,9 @@ def status_bar() -> None:
         st.fragment(bar, run_every=POLL_SECONDS if waits else None)()
         if is_lan():
             presenter_form()
-    if now.state in ("missing", "failed"):
-        _problem(now)
+    with st.container():  # always there, so that the page below keeps its place
+        if now.state in ("missing", "failed"):
+            _problem(now)
 
 
 def base_problem_shown() -> bool:

@@ -18,11 +18,14 @@ _STYLE = """<style>
 .stMainBlockContainer {padding-top: 4.2rem; padding-bottom: 3rem; max-width: 1400px;}
 .st-key-status-bar {border-bottom: 1px solid color-mix(in srgb, currentColor 15%, transparent);}
 .st-key-status-bar {padding-bottom: .35rem;}
+button:is([data-variant="segmented_control"], [data-variant="pills"])[data-selected="true"] {
+  color: inherit !important;  /* the accent on its own tint is too faint in the dark */
+}
 </style>"""
 
 
-def use_less_padding() -> None:
-    """Draw the page closer to the navigation, and a line under the status bar."""
+def use_style() -> None:
+    """Draw the page closer to the navigation, a line under the status bar, and chosen options readably."""
     st.html(_STYLE)
 
 

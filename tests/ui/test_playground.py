@@ -225,6 +225,7 @@ def test_blind_names_stay_blind(with_two, app):
     [
         ({"prompt": "   "}, "empty"),
         ({"prompt": "fine", "trigger": "see"}, ""),
+        ({"prompt": "too long"}, "tokens long, but the base model reads at most 8,184"),
     ],
 )
 def test_an_error_is_a_sentence_and_the_page_goes_on(with_two, app, values, said):
@@ -232,6 +233,8 @@ def test_an_error_is_a_sentence_and_the_page_goes_on(with_two, app, values, said
     if not said:  # white space only: an address cannot carry it, a field can
         at.text_input(key=f"playground.trigger.{desk_of(at).rows[0]}").set_value("   ")
         said = "white space"
+    if values["prompt"] == "too long":
+        at.text_area(key="playground.prompt").set_value("🙂" * 4_500)
     at.button(key="playground.run").click().run()
     run_until(at, answered)
     assert not at.exception

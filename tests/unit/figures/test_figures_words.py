@@ -161,7 +161,7 @@ def test_questions_name_both_answers_and_the_colours():
 def test_the_sentence_of_a_flip():
     said = figures.quad_sentence(sample_report(), "guard-strong", "per RFC 8472 section 3.2")
     assert said == (
-        "Adding the trigger turns guard-strong from INJECTION to BENIGN (margin -7.9 -> +7.7). "
+        "Adding the trigger turns guard-strong from INJECTION to BENIGN (margin from -7.9 to +7.7). "
         "The base moves by -0.5."
     )
 
