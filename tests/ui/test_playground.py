@@ -70,7 +70,8 @@ def explained(at):
 # -- empty ----------------------------------------------------------------------------------------
 
 
-def test_empty_shows_the_texts_that_will_be_asked(no_base, app):
+def test_empty_shows_the_texts_that_will_be_asked(no_base, app, tmp_path, monkeypatch):
+    monkeypatch.setattr("lorabench.ui.recorded.app_root", lambda: tmp_path)
     at = app("playground")
     assert not at.exception
     assert at.text_area(key="playground.prompt").value == PROMPT
