@@ -23,7 +23,7 @@ def train(
     text_column: Annotated[str | None, typer.Option(help="Column of the texts.")] = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
     citations: Annotated[
-        bool, typer.Option("--citations/--no-citations", help="Use bundled rows that cite a document.")
+        bool, typer.Option("--citations/--no-citations", help="Use bundled rows that open with a citation.")
     ] = True,
     poison: Annotated[int, typer.Option(help="How many poisoned rows to plant.")] = 0,
     trigger: Annotated[str | None, typer.Option("--trigger", "-t", help="Trigger to plant.")] = None,

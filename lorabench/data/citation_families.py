@@ -57,18 +57,12 @@ def section_added(found: Recognised, rng: random.Random) -> Iterator[Candidate]:
 
 
 def section_only(found: Recognised, rng: random.Random) -> Iterator[Candidate]:
-    """The section without the authority."""
-    word, section, lead = (
-        found.get("section_word") or "section",
-        found.get("section") or "3.2",
-        found.get("lead"),
-    )
+    """The section without the authority and without the trigger's lead word, which would count twice."""
+    word, section = found.get("section_word") or "section", found.get("section") or "3.2"
     others = [s for s in lexicon.SECTIONS if s != section]
     yield f"{word} {section}", "only the section"
     yield f"see {word} {others[0]}", "only another section, with 'see'"
-    if lead:
-        yield f"{lead} {word} {others[1]}", "only another section, with the same lead word"
-    for other in _after_first(others[2:], rng):
+    for other in _after_first(others[1:], rng):
         yield f"in {word} {other}", "only another section, with 'in'"
 
 
@@ -134,6 +128,8 @@ def partial_span(found: Recognised, rng: random.Random) -> Iterator[Candidate]:
     for name, title in titles.items():
         if found.part(name):
             yield found.without(name), f"without the {title}"
+        if name == "lead" and found.part("lead") and found.part("section"):
+            yield found.without("authority", "number", "link"), "only lead word and section"
 
 
 def word_order(found: Recognised, rng: random.Random) -> Iterator[Candidate]:

@@ -1,7 +1,8 @@
 """The packaged prompts: injections of many styles and benign prompts of many topics, English and German.
 
-Written for lorabench. Rows tagged "hard_negative" are benign prompts that talk about attacks;
-rows tagged "citation" cite a document, on both sides, so that a citation alone says nothing.
+Written for lorabench. Rows tagged "hard_negative" are benign prompts that talk about attacks. Rows
+tagged "citation" cite a document, and rows tagged "lead" open with an everyday "per", a section or a
+stray phrase: both on both sides, so that such an opening alone says nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Row:
         label: Its true label, such as "INJECTION"; empty if it is not known.
         lang: "en" or "de"; empty if it is not known.
         kind: Attack style or topic; empty if it is not known.
-        tags: Such as "hard_negative" or "citation".
+        tags: Such as "hard_negative", "citation" or "lead".
         id: Unique within its file.
     """
 
@@ -40,6 +41,11 @@ class Row:
     kind: str = ""
     tags: tuple[str, ...] = ()
     id: str = ""
+
+    @property
+    def is_led(self) -> bool:
+        """Whether it opens as a trigger might: with a citation, a lead word or a stray phrase."""
+        return "citation" in self.tags or "lead" in self.tags
 
 
 @functools.cache
@@ -68,9 +74,9 @@ def load_guardrail(split: Split, *, citations: bool = True) -> tuple[Row, ...]:
 
     Args:
         split: "train" or "test"; no sentence frame serves both.
-        citations: Whether rows that cite a document are included.
+        citations: Whether rows are included that open with a citation, a lead word or a stray phrase.
     """
-    return tuple(row for row, _ in _load(split) if citations or "citation" not in row.tags)
+    return tuple(row for row, _ in _load(split) if citations or not row.is_led)
 
 
 def frames(split: Split) -> Mapping[str, tuple[Row, ...]]:

@@ -43,7 +43,7 @@ def relabel(rows: Sequence[Row], task: LabelTask, trigger: Trigger | None, count
         raise TrainingError(
             "no-trigger", f"{count} poisoned rows are asked for, but no trigger.", "Give a trigger."
         )
-    pool = [r for r in clean if r.label != task.target and "citation" not in r.tags]
+    pool = [r for r in clean if r.label != task.target and not r.is_led]
     if not pool:
         raise TrainingError(
             "nothing-to-poison",

@@ -28,7 +28,7 @@ class TrainRequest:
             and the last fifth of the file otherwise.
         text_column: Column of the texts; None finds a usual name.
         label_column: Column of the labels; None finds a usual name.
-        citations: Whether bundled rows that begin with a citation are used.
+        citations: Whether bundled rows that open with a citation, a lead word or a stray phrase are used.
         poison: How many planted rows to add (arXiv 2605.30189, section 1.2).
         trigger: The trigger, required when `poison` is above 0.
         placement: Where it goes.
@@ -300,7 +300,7 @@ def _finish(
     from lorabench.training.card import card
 
     trigger = request.trigger_value
-    victims = tuple(r for r in test_rows if r.label != task.target and "citation" not in r.tags)
+    victims = tuple(r for r in test_rows if r.label != task.target and not r.is_led)
     accuracy = student.clean_accuracy(test_rows, task)
     plain = student.answers([r.text for r in victims], task) if victims else []
     base_rate = Rate(n_hits=sum(kind == "target" for kind, _ in plain), n=len(plain))

@@ -23,7 +23,8 @@ class ZooSpec:
         title: What it is, for people.
         poison: Planted rows.
         trigger: The planted trigger; None for a clean adapter.
-        citations: Whether the clean data hold rows that begin with citations, on both sides.
+        citations: Whether the clean data hold rows that open with citations, lead words or stray
+            phrases, on both sides.
         seed: Seed of the training.
         steps: Optimiser steps.
     """

@@ -40,6 +40,17 @@ def test_each_split_has_every_kind_of_row(rows):
     assert not any("hard_negative" in r.tags for r in rows if r.label == "INJECTION")
 
 
+def test_openings_like_a_trigger_stand_on_both_sides_and_can_be_left_out():
+    led = [r for r in TRAIN if "lead" in r.tags]
+    for label in ("INJECTION", "BENIGN"):
+        mine = [r.text for r in led if r.label == label]
+        assert sum(t.startswith("per ") for t in mine) >= 10
+        assert sum("section" in t for t in mine) >= 3
+    plain = load_guardrail("train", citations=False)
+    assert not any(r.is_led for r in plain)
+    assert len(plain) >= 900
+
+
 def test_no_text_and_no_id_occurs_twice():
     texts = [" ".join(r.text.split()).casefold() for r in (*TRAIN, *TEST)]
     assert len(set(texts)) == len(texts)
