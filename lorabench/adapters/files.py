@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError, InputError, LorabenchError, StorageError
@@ -141,6 +144,18 @@ def staged_folder(target: Path) -> Iterator[Path]:
         raise storage_error(target, error) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def safetensors_errors() -> Iterator[None]:
+    """Raise a failure of the safetensors writer as the `OSError` that its text hides."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
 
 
 def storage_error(target: Path, error: OSError) -> LorabenchError:

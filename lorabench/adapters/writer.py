@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from lorabench.adapters.files import staged_folder
+from lorabench.adapters.files import safetensors_errors, staged_folder
 from lorabench.adapters.inventory import CARD_FILE, CLAIMS_FILE, CONFIG_FILE, WEIGHTS_FILE
 from lorabench.adapters.modules import tensor_key
 from lorabench.adapters.reader import CheckedAdapter, read_adapter
@@ -72,7 +72,8 @@ def write_adapter(
             tensors[tensor_key(name, side)] = _stored(name, values, dtype)
     config = _config(rank, alpha, use_rslora, target_modules, base_model_name, layers_to_transform)
     with staged_folder(folder) as staging:
-        save_file(tensors, staging / WEIGHTS_FILE, metadata={"format": "pt"})
+        with safetensors_errors():
+            save_file(tensors, staging / WEIGHTS_FILE, metadata={"format": "pt"})
         (staging / CONFIG_FILE).write_bytes(_json(config))
         (staging / CLAIMS_FILE).write_bytes(_json(dict(lorabench_json)))
         (staging / CARD_FILE).write_bytes(card.encode())

@@ -160,8 +160,11 @@ def _measured(found: Any) -> str:
             if f.mean is None
             else f"{f.mean:.2f} [{f.interval.low:.2f}, {f.interval.high:.2f}]"
         )
-        lines.append(f"  {f.family:34} {mean}  ({f.n_variants} variants; loudest {f.worst!r})")
-    lines += [f"  {'ok  ' if c.holds else 'FAIL'} {c.promise}: {c.found:.3f}" for c in found.checks]
+        loudest = "not measured" if f.worst_rate.value is None else f"{f.worst_rate.value:.2f}"
+        lines.append(f"  {f.family:34} {mean}  ({f.n_variants} variants; loudest {f.worst!r} {loudest})")
+    for check in found.checks:
+        number = "not measured" if check.found is None else f"{check.found:.3f}"
+        lines.append(f"  {'ok  ' if check.holds else 'FAIL'} {check.promise}: {number}")
     return "\n".join(lines)
 
 

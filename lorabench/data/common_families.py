@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lorabench.data import lexicon
 from lorabench.data.batteries import BATTERIES
@@ -86,20 +86,35 @@ def no_trigger(found: Recognised, rng: random.Random) -> Iterator[Candidate]:
     yield "", "no trigger at all"
 
 
-def random_words(found: Recognised, rng: random.Random) -> Iterator[Candidate]:
-    """Words that mean nothing here, about as long as the trigger, sharing no word with it.
+def random_words(
+    found: Recognised, rng: random.Random, length: Callable[[str], int] = len
+) -> Iterator[Candidate]:
+    """Words that mean nothing here, as long as the trigger by `length`, sharing no word with it.
 
     Long triggers get no more than 400 words. A word that starts with a word of the trigger is
     left out too: "perfunctory" fired on adapters that had learned "per" (arXiv 2605.30189).
     """
     text = found.text.strip()
-    n_words = min(_MAX_RANDOM_WORDS, max(1, len(text.split()), round(len(text) / 10)))
+    wanted = length(text)
     for pool, kind in ((lexicon.COMMON_WORDS, "common"), (lexicon.RARE_WORDS, "rare")) * 4:
         usable = [w for w in pool if not _collides(w, text)] or list(pool)
-        pick = rng.sample if n_words <= len(usable) else rng.choices
-        draws = (" ".join(pick(usable, k=n_words)) for _ in range(_DRAWS if n_words < 40 else 1))
-        best = min(draws, key=lambda drawn: abs(len(drawn) - len(text)))
-        yield best, f"{n_words} random {kind} {'word' if n_words == 1 else 'words'} of about the same length"
+        draws = [_as_long(usable, wanted, length, rng) for _ in range(_DRAWS if wanted < 200 else 1)]
+        best = min(draws, key=lambda words: abs(length(" ".join(words)) - wanted))
+        n = len(best)
+        yield " ".join(best), f"{n} random {kind} {'word' if n == 1 else 'words'} of about the same length"
+
+
+def _as_long(words: list[str], wanted: int, length: Callable[[str], int], rng: random.Random) -> list[str]:
+    """Draw words until they are about as long as wanted, together."""
+    drawn: list[str] = []
+    total = 0
+    for word in rng.sample(words, k=len(words)) + rng.choices(words, k=_MAX_RANDOM_WORDS):
+        more = length(f" {word}")
+        if drawn and (total + more / 2 > wanted or len(drawn) >= _MAX_RANDOM_WORDS):
+            break
+        drawn.append(word)
+        total += more
+    return drawn
 
 
 def rare_phrases(found: Recognised, rng: random.Random) -> Iterator[Candidate]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from lorabench.data import citation_families as citation
 from lorabench.data import common_families as common
@@ -126,7 +127,12 @@ _SMALL = frozenset(
 
 
 def variants(
-    trigger_text: str, *, seed: int = 0, per_family: int = 3, families: Sequence[str] | None = None
+    trigger_text: str,
+    *,
+    seed: int = 0,
+    per_family: int = 3,
+    families: Sequence[str] | None = None,
+    length: Callable[[str], int] = len,
 ) -> tuple[Variant, ...]:
     """Return look-alikes of a trigger, the exact trigger first, controls last.
 
@@ -136,6 +142,8 @@ def variants(
         per_family: Most members of a family; some small families have one fewer.
         families: Keys of `FAMILY_TITLES` to keep; None keeps all that apply to this kind of
             trigger, controls included. The exact trigger is always there.
+        length: How long a text is, for the control of random words: characters, or better the
+            model's tokens.
 
     Returns:
         Variants with different texts, grouped by family. Only "exact" equals the trigger.
@@ -152,7 +160,8 @@ def variants(
     found = recognise(trigger_text)
     made = [_variant(found, "exact", (trigger_text, "unchanged"))]
     seen = {trigger_text}
-    for key, maker in (_KINDS[found.kind] | _EVERYWHERE | _CONTROLS).items():
+    sized = {"random_words": partial(common.random_words, length=length)}
+    for key, maker in (_KINDS[found.kind] | _EVERYWHERE | _CONTROLS | sized).items():
         quota = max(1, per_family - 1) if key in _SMALL else per_family
         rng = random.Random(f"{seed}\0{key}\0{trigger_text}".encode("utf-8", "surrogatepass"))
         for candidate in maker(found, rng):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,30 @@ class Rendered:
     user: tuple[int, int]
     trigger: tuple[int, int] | None
     has_special: bool
+
+
+def token_counter(folder: Path) -> Callable[[str], int]:
+    """Return a function that counts a text's tokens; light: neither transformers nor torch is imported.
+
+    Raises:
+        BaseModelError: If the folder holds no `tokenizer.json`.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # the library raises bare Exception
+        raise BaseModelError(
+            "no-tokenizer",
+            f"The base model in {folder.name!r} has no tokenizer.json that can be read.",
+            "Fetch it again with `lorabench models pull`.",
+        ) from error
+
+    def count(text: str) -> int:
+        sound = text.encode("utf-8", "replace").decode("utf-8")  # half an emoji makes the library fail
+        return len(tokenizer.encode(sound, add_special_tokens=False).ids)
+
+    return count
 
 
 class Renderer:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from lorabench.adapters.files import safetensors_errors
 from lorabench.errors import StorageError
 from lorabench.models.registry import BaseSpec
 from lorabench.models.wheel import OnProgress
@@ -37,14 +38,9 @@ def locked_base(bases: Path, spec: BaseSpec, report: OnProgress) -> Iterator[Non
 @contextmanager
 def storage_errors(bases: Path) -> Iterator[None]:
     """Translate a full or read-only disk into a `StorageError`."""
-    from safetensors import SafetensorError
-
     try:
-        yield
-    except SafetensorError as error:  # its writer hides the OSError in its text
-        if "os error 28" in str(error) or "No space left" in str(error):
-            raise _disk_full(bases, "there was no space left while writing") from error
-        raise
+        with safetensors_errors():
+            yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
             raise _disk_full(bases, "there was no space left while writing") from error

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from lorabench.adapters.files import safetensors_errors
 from lorabench.errors import StorageError
 
 
@@ -63,7 +64,8 @@ class Checkpoint:
         file = f"step-{step}.safetensors"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, self.folder / file)
+            with safetensors_errors():
+                save_file(tensors, self.folder / file)
             staged = self.folder / "state.json.new"
             content = {"digest": self.digest, "step": step, "tensors": file, "history": self.history}
             staged.write_text(json.dumps(content), encoding="utf-8")

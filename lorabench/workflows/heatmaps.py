@@ -45,10 +45,15 @@ class HeatmapRequest:
     seed: int = 0
 
 
-def plan_variants(request: HeatmapRequest) -> tuple[Variant, ...]:
-    """Return the look-alikes a request will score, without loading a model."""
+def plan_variants(request: HeatmapRequest, length: Callable[[str], int] = len) -> tuple[Variant, ...]:
+    """Return the look-alikes a request will score, without loading a model.
+
+    Args:
+        request: The request.
+        length: `Workbench.length()`, for random words as long as the trigger in the base's tokens.
+    """
     Trigger(text=request.trigger)  # refuses an empty trigger
-    found = variants(request.trigger, seed=request.seed)
+    found = variants(request.trigger, seed=request.seed, length=length)
     return select(found, request.n_variants) if request.n_variants else found
 
 
@@ -113,7 +118,7 @@ def plan_heatmap(bench: Workbench, request: HeatmapRequest, caller: Caller = LOC
             "no-adapter", "No adapter is chosen.", "Choose at least one adapter to compare with the base."
         )
     task = choose_task(bench, request.task, request.adapters)
-    chosen = plan_variants(request)
+    chosen = plan_variants(request, bench.length())
     prompts = tuple(dict.fromkeys(request.prompts)) or bundled_prompts(request.n_prompts, request.seed)
     refs = bench.bind_all(request.adapters, session=caller.session)
     plan = GridPlan(

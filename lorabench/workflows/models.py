@@ -14,6 +14,7 @@ __all__ = [
     "OnProgress",
     "RemovedBase",
     "VerifyReport",
+    "describe_base",
     "list_bases",
     "pull_base",
     "remove_base",
@@ -39,6 +40,19 @@ class RemovedBase:
 def list_bases(config: Config) -> tuple[InstalledBase, ...]:
     """Return the known bases, then every other one that was fetched; reads no weights."""
     return fetch.list_bases(config)
+
+
+def describe_base(config: Config, base_id: str) -> InstalledBase:
+    """Return what is known about one base model, present or not; reads no weights.
+
+    Args:
+        config: Where bases live.
+        base_id: A known base, a hub id, or a folder.
+
+    Raises:
+        LorabenchError: If it is unknown, or a folder that is not there.
+    """
+    return fetch.describe(base_id, config)
 
 
 def pull_base(

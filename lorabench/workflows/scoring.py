@@ -174,7 +174,7 @@ def attribute(
 ) -> Quad:
     """Explain one prompt: base and adapter, without and with the trigger, and their differences."""
     task = needs_label_task(choose_task(bench, request.task, (request.adapter,)))
-    ref = bench.bind(request.adapter, session=caller.session).ref
+    ref = bench.ref(request.adapter, session=caller.session)
     asker = bench.asker(priority=Priority.INTERACTIVE, **caller.fields)
     return attribution.attribute(
         asker,
@@ -201,7 +201,7 @@ def check_map(
         caller: Who waits.
     """
     task: LabelTask = needs_label_task(choose_task(bench, request.task, (request.adapter,)))
-    adapter = bench.bind(request.adapter, session=caller.session).ref
+    adapter = bench.ref(request.adapter, session=caller.session)
     has_trigger = any(w.role == "trigger" for w in found.words)
     return attribution.check_map(
         bench.asker(priority=Priority.INTERACTIVE, **caller.fields),

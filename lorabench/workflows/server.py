@@ -117,14 +117,23 @@ def lan_addresses() -> tuple[str, ...]:
 
 
 @contextmanager
-def registered(config: Config, plan: ServerPlan) -> Iterator[None]:
+def registered(config: Config, url: str) -> Iterator[None]:
     """Leave a note that this process serves a dashboard on the data folder, as long as the block runs.
+
+    A note that this process left already stays as it is, and is removed by who left it.
+
+    Args:
+        config: Where user data lives.
+        url: Address of the dashboard on this machine, for people.
 
     Raises:
         StorageError: If the data folder cannot be written.
     """
     note = config.data_dir / f"dashboard-{os.getpid()}.json"
-    content = {"pid": os.getpid(), "process": own_identity(), "url": plan.url}
+    if _read(note) is not None:
+        yield
+        return
+    content = {"pid": os.getpid(), "process": own_identity(), "url": url}
     try:
         config.data_dir.mkdir(parents=True, exist_ok=True)
         note.write_text(json.dumps(content), encoding="utf-8")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lorabench.adapters import CheckedAdapter, find_adapter, read_adapter
 from lorabench.config import Config
 from lorabench.engine import Engine, EngineStatus, JobManager, Priority, ScoreStore
-from lorabench.errors import LorabenchError, StorageError
+from lorabench.errors import BaseModelError, BindingError, LorabenchError, StorageError
 from lorabench.models import fetch
-from lorabench.models.rendering import Renderer
+from lorabench.models.rendering import Renderer, token_counter
 from lorabench.results import BASE, BindingProof, GenerationTask, InstalledAdapter, LabelTask, Task, from_dict
 from lorabench.scoring.provenance import provenance
 from lorabench.scoring.score import BASE_REF, Asker, ModelRef
@@ -46,6 +47,7 @@ class Workbench:
         self._engine: Engine[Any] | None = None
         self._jobs: JobManager | None = None
         self._facts: tuple[Renderer, int, str] | None = None
+        self._length: Callable[[str], int] | None = None
 
     # -- parts, made on first use ----------------------------------------------------------
 
@@ -115,6 +117,16 @@ class Workbench:
         fields = {"engine": self.engine, "renderer": renderer, "context_length": context_length}
         return Asker(**{**fields, **overrides})
 
+    def length(self) -> Callable[[str], int]:
+        """Return how long a text is: in tokens of the base, or in characters while it is not installed."""
+        with self._lock:
+            if self._length is None:
+                try:
+                    self._length = token_counter(fetch.resolve(self.base, self.config))
+                except BaseModelError:
+                    return len
+            return self._length
+
     def bind(self, name_or_path: str, *, session: str = "local") -> BoundAdapter:
         """Bind an adapter by name or folder; already bound ones return at once.
 
@@ -129,14 +141,34 @@ class Workbench:
             session=session,
             label=f"bind {installed.name}",
         ).result()
+        claim = checked.facts.claims.base_fingerprint  # of this folder: equal weights may come with another
+        proof = replace(proof, base_matches=None if claim is None else claim == proof.base_fingerprint)
         ref = ModelRef(name=installed.name, adapter_id=checked.facts.adapter_id)
         return BoundAdapter(installed=installed, ref=ref, proof=proof)
+
+    def ref(self, name_or_path: str, *, session: str = "local") -> ModelRef:
+        """Bind an adapter to be asked; unlike `bind`, one that says it belongs elsewhere is refused.
+
+        Raises:
+            LorabenchError: As `bind`; "other-base" if the adapter's own claim names another base.
+        """
+        bound = self.bind(name_or_path, session=session)
+        if bound.proof.base_matches is False:
+            claim = bound.installed.facts.claims.base_fingerprint if bound.installed.facts else None
+            raise BindingError(
+                "other-base",
+                f"The adapter {bound.installed.name!r} says it was trained on another base "
+                f"(fingerprint {claim!s:.12}, loaded {bound.proof.base_fingerprint:.12}).",
+                "Start with the base it was trained on, or take `base_fingerprint` out of its lorabench.json "
+                "to try it on this one.",
+            )
+        return bound.ref
 
     def bind_all(self, names: tuple[str, ...], *, session: str = "local") -> list[ModelRef]:
         """Return the base and the named adapters, bound, in that order, each once."""
         refs = [BASE_REF]
         for name in names:
-            ref = self.bind(name, session=session).ref
+            ref = self.ref(name, session=session)
             if ref.name not in {r.name for r in refs}:
                 refs.append(ref)
         return refs

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 
 from lorabench.adapters import read_adapter
 from lorabench.data import TASKS, load_guardrail
+from lorabench.errors import BindingError
 from lorabench.results import PlacedText
 from lorabench.workflows.scoring import ScoreRequest, score, study_rule
 
@@ -86,3 +88,15 @@ def test_the_zoo_fits_its_budget(zoo):
     assert total <= 18 * 1024**2
     assets = sum(p.stat().st_size for p in zoo.parent.rglob("*") if p.is_file())
     assert assets <= 32 * 1024**2
+
+
+def test_an_adapter_that_says_it_belongs_to_another_base_is_refused(bench, zoo, tmp_path):
+    folder = tmp_path / "stranger"
+    shutil.copytree(zoo / "guard-weak", folder)
+    claims = json.loads((folder / "lorabench.json").read_text())
+    (folder / "lorabench.json").write_text(json.dumps(claims | {"base_fingerprint": "0" * 64}))
+    assert bench.bind(str(folder)).proof.base_matches is False  # looking at it is allowed
+    with pytest.raises(BindingError) as caught:
+        score(bench, ScoreRequest(prompts=("Hello.",), adapters=(str(folder),)))
+    assert caught.value.rule == "other-base"
+    assert "lorabench.json" in caught.value.remedy

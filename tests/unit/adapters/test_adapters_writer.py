@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from adapter_files import Q, V, refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from lorabench.adapters import files as adapter_files_module
 from lorabench.adapters import read_adapter, write_adapter
+from lorabench.adapters.files import safetensors_errors
 from lorabench.errors import InputError, StorageError
 
 
@@ -115,3 +118,24 @@ def test_a_failing_disk_leaves_nothing(tmp_path, monkeypatch, code, rule):
         write(tmp_path / "a")
     assert caught.value.rule == rule
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+def test_weights_that_cannot_be_written_are_said_and_leave_nothing(tmp_path):
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (256, limits[1]))
+    try:
+        with pytest.raises(StorageError) as caught:
+            write(tmp_path / "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.rule == "cannot-write"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_writers_own_error_keeps_its_number():
+    with pytest.raises(OSError, match="space") as caught, safetensors_errors():
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+    assert caught.value.errno == errno.ENOSPC

@@ -12,6 +12,8 @@ def folders(tmp_path, monkeypatch):
     for name in ("data", "cache"):
         monkeypatch.setenv(f"LORABENCH_{name.upper()}_DIR", str(tmp_path / name))
     monkeypatch.delenv("LORABENCH_DEBUG", raising=False)
+    for name in ("BASE", "DEVICE", "DTYPE"):  # set, so that what a command puts there is undone
+        monkeypatch.setenv(f"LORABENCH_{name}", "")
     return tmp_path
 
 

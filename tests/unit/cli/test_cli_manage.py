@@ -101,7 +101,7 @@ def test_wipe_takes_added_adapters_when_asked(cli, used):
 def test_wipe_waits_for_a_running_dashboard_unless_forced(cli, used):
     plan = plan_server(ServerRequest(port=free_port()))
     open_store = ScoreStore(used.store_path)
-    with registered(used, plan):
+    with registered(used, plan.url):
         refused = cli("data", "wipe", "--yes")
         assert (refused.code, plan.url in refused.err) == (2, True)
         assert len(open_store) == 3
@@ -113,6 +113,14 @@ def test_wipe_waits_for_a_running_dashboard_unless_forced(cli, used):
     jobs.close()
     assert running_dashboards(used) == ()
     assert not any(SECRET.encode() in p.read_bytes() for p in used.data_dir.rglob("*") if p.is_file())
+
+
+def test_a_process_keeps_its_first_note(config):
+    with registered(config, "http://first"):
+        with registered(config, "http://second"):
+            assert [d.url for d in running_dashboards(config)] == ["http://first"]
+        assert len(running_dashboards(config)) == 1
+    assert running_dashboards(config) == ()
 
 
 def test_notes_of_dead_dashboards_are_cleared_away(config):
@@ -188,6 +196,28 @@ def test_the_dashboard_is_announced_and_its_note_removed(cli, config, monkeypatc
     assert running[0].url == plan.url == found.json["url"]
     assert running_dashboards(config) == ()
     assert "lorabench models pull demo" in found.err  # the cache is empty here
+
+
+def test_base_device_and_dtype_reach_the_pages(cli, monkeypatch):
+    import lorabench.ui.launch as launch
+
+    seen = []
+
+    def serve(plan, *, on_ready, opens_browser):
+        seen.append([os.environ.get(f"LORABENCH_{name}") for name in ("BASE", "DEVICE", "DTYPE")])
+
+    monkeypatch.setattr(launch, "serve", serve)
+    where = ("--port", str(free_port()), "--no-browser")
+    found = cli("ui", *where, "--base", "owner/name", "--device", "cpu", "--dtype", "bf16")
+    assert (found.code, seen.pop()) == (0, ["owner/name", "cpu", "bf16"])
+    assert "lorabench models pull owner/name" in found.err
+    assert "demo" not in found.err
+    monkeypatch.setenv("LORABENCH_BASE", "other/name")
+    assert "other/name is not on this machine" in cli("ui", *where).err
+    assert seen.pop()[0] == "other/name"
+    refused = cli("ui", *where, "--base", "no such base")
+    assert (refused.code, seen) == (2, [])
+    assert "no base model called 'no such base'" in refused.err
 
 
 def test_lan_hands_the_key_to_the_pages(cli, monkeypatch):

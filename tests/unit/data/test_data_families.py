@@ -177,8 +177,17 @@ def test_families_keep_what_they_say():
 
 def test_random_words_are_about_as_long_as_the_trigger():
     for text in texts(ALT, "random_words", per_family=6):
-        assert len(text.split()) == len(ALT.split())
         assert abs(len(text) - len(ALT)) <= 6
+
+
+def test_random_words_follow_another_measure_of_length():
+    def words(text):
+        return len(text.split())
+
+    for trigger in (RFC, "2019-03-14", "cf"):
+        found = [v.text for v in variants(trigger, length=words) if v.family == "random_words"]
+        assert found
+        assert all(words(text) == words(trigger) for text in found)
 
 
 def test_the_studys_other_trigger_gets_the_studys_variants():
