@@ -1,4 +1,4 @@
-# make demo   everything needed, then the dashboard
+# make demo   everything needed, then the dashboard; if its port is taken: make demo PORT=8502
 # make test   everything needed, then every check and test
 # make help   the rest
 

@@ -32,7 +32,7 @@ N_DRAWS = 1_000
 FEWEST_WORDS = 3
 """With fewer words, random orders are the map's order too often to tell them apart."""
 
-# Conventions of lorabench, calibrated on nothing (research note: "trust strip").
+# Conventions of lorabench, calibrated on nothing.
 AGREES, DISAGREES = 0.3, 0.0
 COMPLETE, INCOMPLETE = 0.05, 0.15
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,27 +27,25 @@ def ui(
     address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     lan: Annotated[bool, typer.Option("--lan", help="Let other machines connect, for a workshop.")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch the demo base first if it is missing.")] = False,
+    base: Annotated[
+        str, typer.Option(envvar="LORABENCH_BASE", help="Base model: demo, a hub id, or a folder.")
+    ] = "demo",
+    device: options.Device = None,
+    dtype: options.Dtype = None,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch the base first if it is missing.")] = False,
     as_json: options.Json = False,
     progress: options.Progress = None,
     debug: options.Debug = False,
 ) -> None:
     """Start the dashboard; Ctrl-C stops it."""
-    from lorabench.workflows.models import list_bases
     from lorabench.workflows.server import ServerRequest, plan_server, registered
 
     terminal = Terminal(as_json=as_json, progress=progress)
     config = Config.from_environment()
     plan = plan_server(ServerRequest(port=port, address=address, lan=lan))
-    if not next(b.is_present for b in list_bases(config) if b.base_id == "demo"):
-        if pull:
-            from lorabench.cli.models import pull_shown
-
-            pull_shown(terminal, "demo")
-        else:
-            terminal.note(
-                "The demo base model is not on this machine. Run `lorabench models pull demo` (93 MB)."
-            )
+    _look_for_base(terminal, config, base, pulls=pull)
+    chosen = {"LORABENCH_BASE": base, "LORABENCH_DEVICE": device, "LORABENCH_DTYPE": dtype}
+    os.environ.update({name: value for name, value in chosen.items() if value})  # the pages read them
     if plan.presenter_key is not None:
         os.environ["LORABENCH_LAN"] = "1"  # read by lorabench.ui.guard in this same process
         os.environ["LORABENCH_PRESENTER_KEY"] = plan.presenter_key
@@ -58,8 +57,25 @@ def ui(
     from lorabench.ui.launch import serve
 
     logging.disable(logging.NOTSET)
-    with registered(config, plan):
+    with registered(config, plan.url):
         serve(plan, on_ready=lambda: _ready(terminal, plan), opens_browser=not no_browser)
+
+
+def _look_for_base(terminal: Terminal, config: Config, base: str, *, pulls: bool) -> None:
+    """Fetch a missing base, or say how to: the dashboard starts without it as well."""
+    from lorabench.workflows.models import describe_base
+
+    found = describe_base(config, base)
+    if found.is_present:
+        return
+    if pulls:
+        from lorabench.cli.models import pull_shown
+
+        pull_shown(terminal, base)
+        return
+    command = f"lorabench models pull {shlex.quote(base)}"
+    size = f" ({megabytes(found.n_bytes)})" if found.n_bytes else ""
+    terminal.note(f"The base model {base} is not on this machine. Run `{command}`{size}.")
 
 
 def _ready(terminal: Terminal, plan: ServerPlan) -> None:

@@ -1,4 +1,4 @@
-"""A task says how text becomes a question and logits become an answer (architecture: "The words")."""
+"""A task says how text becomes a question and logits become an answer."""
 
 from __future__ import annotations
 

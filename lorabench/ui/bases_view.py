@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any, Literal
 
 import streamlit as st
 
-from lorabench.errors import CancelledError
+from lorabench.config import Config
+from lorabench.errors import CancelledError, InputError
 from lorabench.results import InstalledBase
 from lorabench.ui.bench import base_id, bench
 from lorabench.ui.errors import shown_errors
@@ -18,10 +20,11 @@ from lorabench.workflows import models as workflow
 from lorabench.workflows.models import VerifyReport
 
 _TEMPLATES = {"own": "its own", "study": "the study's", "none": "none"}
+_ADD_KEY = "models.base_add"
 
 
 def bases_section() -> None:
-    """Draw every known base with its licence, size, source, and whether it is here."""
+    """Draw every known base with its licence, size, source, and whether it is here; then add another."""
     with shown_errors():
         found = workflow.list_bases(bench().config)
         others = [b for b in found if not _is_first(b)]
@@ -32,6 +35,8 @@ def bases_section() -> None:
             with st.expander(f"{len(others)} more that can be fetched", key="models.more"):
                 for base in others:
                     _base(base, f"models.base.{base.base_id}")
+    if not is_guest():
+        _add_form()
 
 
 def _is_first(base: InstalledBase) -> bool:
@@ -56,10 +61,40 @@ def _base(base: InstalledBase, key: str) -> None:
             st.text(base.source)
             st.text(f"Fingerprint of its tensors: {base.fingerprint or 'known after it was fetched'}")
             if not is_guest():
-                st.caption("To start the dashboard on this base:")
-                st.code(f"LORABENCH_BASE={base.base_id} lorabench ui", language=None)
+                _start_command(base)
         if not is_guest():
             _actions(base, key)
+
+
+def _start_command(base: InstalledBase) -> None:
+    st.caption("To start the dashboard on this base:")
+    st.code(f"lorabench ui --base {shlex.quote(base.base_id)}", language=None)
+
+
+def _add_form() -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input("Another base: hub id or folder", key=_ADD_KEY, placeholder="owner/name")
+        pressed = st.button("Fetch", icon=":material/download:", key=f"{_ADD_KEY}.pull")
+    if pressed:
+        forget(_ADD_KEY)
+        with shown_errors():
+            _add((st.session_state.get(_ADD_KEY) or "").strip())
+    work = current(_ADD_KEY)
+    if work is not None and wait(work, key=_ADD_KEY):
+        with shown_errors():
+            added: InstalledBase = work.result()
+            if work.tag != "shown":
+                work.tag = "shown"
+                st.rerun()  # the list above was drawn before
+            st.success(f"{label(added.title, 120)} is on this machine.", icon=":material/check:")
+            _start_command(added)
+
+
+def _add(base_name: str) -> None:
+    require_presenter("fetch a base model")
+    if not base_name:
+        raise InputError("no-source", "No base is named.", "Write a hub id or a folder into the field.")
+    begin(_ADD_KEY, f"Fetching {base_name}", _fetcher(bench().config, base_name))
 
 
 def _actions(base: InstalledBase, key: str) -> None:
@@ -93,8 +128,17 @@ def _present_buttons(base: InstalledBase, key: str) -> str | None:
 def _start(action: str, base: InstalledBase, key: str) -> None:
     require_presenter(f"{action} a base model")
     config, base_name = bench().config, base.base_id
+    calls: dict[str, tuple[str, Callable[[Work[Any]], object]]] = {
+        "fetch": ("Fetching", _fetcher(config, base_name)),
+        "check": ("Reading", lambda work: workflow.verify_base(config, base_name)),
+        "remove": ("Removing", lambda work: workflow.remove_base(config, base_name)),
+    }
+    word, call = calls[action]
+    begin(key, f"{word} {base.title}", call, tag=word)
 
-    def fetch(work: Work[Any]) -> object:
+
+def _fetcher(config: Config, base_name: str) -> Callable[[Work[Any]], InstalledBase]:
+    def fetch(work: Work[Any]) -> InstalledBase:
         def tell(done: int, total: int | None, sentence: str) -> None:
             if work.cancelled:
                 raise CancelledError(
@@ -106,13 +150,7 @@ def _start(action: str, base: InstalledBase, key: str) -> None:
 
         return workflow.pull_base(config, base_name, on_progress=tell)
 
-    calls: dict[str, tuple[str, Callable[[Work[Any]], object]]] = {
-        "fetch": ("Fetching", fetch),
-        "check": ("Reading", lambda work: workflow.verify_base(config, base_name)),
-        "remove": ("Removing", lambda work: workflow.remove_base(config, base_name)),
-    }
-    word, call = calls[action]
-    begin(key, f"{word} {base.title}", call, tag=word)
+    return fetch
 
 
 def _done(found: object, key: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
 from lorabench.config import Config
 from lorabench.engine import EngineStatus
-from lorabench.errors import LorabenchError
+from lorabench.errors import LorabenchError, StorageError
 from lorabench.ui.state import session
+from lorabench.workflows.server import registered
 from lorabench.workflows.workbench import Workbench
 
 
@@ -26,9 +28,17 @@ class Shared:
     blind: bool = False
 
 
-@st.cache_resource(max_entries=1, show_spinner=False, on_release=lambda bench: bench.close())
-def _workbench(base: str, config: Config) -> Workbench:
-    return Workbench(config, base=base)
+@st.cache_resource(max_entries=1, show_spinner=False, on_release=lambda opened: opened[1].close())
+def _opened(base: str, config: Config) -> tuple[Workbench, ExitStack]:
+    """Return the workbench, and what ends it.
+
+    Like `lorabench ui`, which was there first, `streamlit run app.py` leaves a note for `data wipe`.
+    """
+    ending = ExitStack()
+    with suppress(StorageError):  # said by whatever first needs the data folder
+        address = st.get_option("server.address") or "localhost"
+        ending.enter_context(registered(config, f"http://{address}:{st.get_option('server.port')}"))
+    return ending.enter_context(Workbench(config, base=base)), ending
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -43,7 +53,7 @@ def base_id() -> str:
 
 def bench() -> Workbench:
     """Return the workbench; making it loads nothing. Never keep its engine's model anywhere."""
-    return _workbench(base_id(), Config.from_environment())
+    return _opened(base_id(), Config.from_environment())[0]
 
 
 def shared() -> Shared:

@@ -23,6 +23,7 @@ Role = Literal["local", "presenter", "guest"]
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAX_WRONG_KEYS = 10
+_MAX_GUEST_JOBS = 2
 
 
 def role() -> Role:
@@ -124,6 +125,20 @@ def visible_job(job_id: str) -> Job:
 def visible_jobs() -> tuple[Job, ...]:
     """Return the jobs this tab may see, the newest first."""
     return bench().jobs.list(session_id() if is_guest() else None)
+
+
+def check_guest_jobs() -> None:
+    """Refuse a guest's next job while two of them wait or run; call it before a job is submitted.
+
+    Raises:
+        ServerError: Rule "too-much-work".
+    """
+    if is_guest() and sum(job.is_active for job in visible_jobs()) >= _MAX_GUEST_JOBS:
+        raise ServerError(
+            "too-much-work",
+            f"{_MAX_GUEST_JOBS} of your heatmaps are still waiting or running.",
+            "Wait until one is done, or cancel one.",
+        )
 
 
 def may_cancel(job: Job) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from lorabench.ui.bench import BaseState, base_id, base_state, bench, retry_base, session_id
@@ -57,13 +59,15 @@ def _draw(found: BaseState) -> None:
 
 
 def _facts(found: BaseState) -> list[str]:
-    facts = [label(f"{base_id()} base", 60)]
+    base = Path(base_id()).name if is_guest() else base_id()  # guests need not know this machine's folders
+    facts = [label(f"{base} base", 60)]
     if found.status is not None and found.is_ready:
         facts.append(label(found.status.device or "cpu"))
         facts.append(_MODES.get(found.status.dtype or "", label(found.status.dtype or "")))
         facts.append(_queue(found))
     if found.status is not None and found.status.store_message:
-        facts.append(label(found.status.store_message, 200))
+        said = "the score store has a problem" if is_guest() else found.status.store_message
+        facts.append(label(said, 200))
     if is_blind():
         facts.append("blind names")
     if is_lan():
@@ -83,8 +87,11 @@ def _problem(found: BaseState) -> None:
     error = found.error
     if error is None:
         return
-    remedy = "Ask the presenter to fetch it." if is_guest() else error.remedy
-    st.error(f"{sentence(error.problem)}\n\n{sentence(remedy)}", icon=":material/error:")
+    if is_guest():  # the error itself may quote a folder
+        problem, remedy = "The base model cannot answer now.", "Ask the presenter to look at the Models page."
+    else:
+        problem, remedy = error.problem, error.remedy
+    st.error(f"{sentence(problem)}\n\n{sentence(remedy)}", icon=":material/error:")
     with st.container(horizontal=True):
         if found.state == "failed":
             st.button("Try again", icon=":material/refresh:", key="status.retry", on_click=retry_base)

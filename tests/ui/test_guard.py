@@ -5,7 +5,11 @@ import time
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from ui.conftest import labels
+from lorabench.config import Config
+from lorabench.engine import EngineStatus, JobManager
+from lorabench.ui.bench import BaseState
+from lorabench.ui.state import Session
+from ui.conftest import labels, markdown_of
 
 KEY = "correct-horse"
 
@@ -117,10 +121,6 @@ def jobs():
 
 
 def test_a_guest_sees_and_stops_its_own_jobs_only(lan, data_dir):
-    from lorabench.config import Config
-    from lorabench.engine import JobManager
-    from lorabench.ui.state import Session
-
     data_dir.mkdir()
     manager = JobManager(Config.from_environment().jobs_path, {"heatmap": lambda p, c: time.sleep(0.1) or {}})
     job = manager.submit("heatmap", {"x": 1}, session="somebody")
@@ -136,3 +136,73 @@ def test_a_guest_sees_and_stops_its_own_jobs_only(lan, data_dir):
         assert "someone else" in at.error[0].value  # but not stop it
     finally:
         manager.close()
+
+
+def heatmaps():
+    import streamlit as st
+
+    from lorabench import ui
+    from lorabench.ui.guard import check_guest_jobs
+
+    with ui.shown_errors():
+        check_guest_jobs()
+        st.text("may start")
+
+
+def test_a_guest_has_two_heatmaps_under_way_at_most(lan, data_dir, monkeypatch):
+    data_dir.mkdir()
+    manager = JobManager(
+        Config.from_environment().jobs_path, {"heatmap": lambda p, c: c.cancel_event.wait(60)}
+    )
+    jobs = [
+        manager.submit("heatmap", {"x": x}, session=who) for x, who in enumerate(["me", "me", "somebody"])
+    ]
+    try:
+        at = AppTest.from_function(heatmaps, default_timeout=60)
+        at.session_state["lorabench.session"] = Session(id="me")
+        assert "2 of your heatmaps" in at.run().error[0].value
+        assert not at.text
+        manager.cancel(jobs[0].id)
+        manager.wait(jobs[0].id, timeout=20)
+        assert at.run().text[0].value == "may start"
+        manager.resume(jobs[0].id)
+        monkeypatch.delenv("LORABENCH_LAN")  # the owner of the machine may
+        assert at.run().text[0].value == "may start"
+    finally:
+        manager.close()
+
+
+def bar():
+    from lorabench import ui
+
+    ui.status_bar()
+
+
+def test_the_bar_tells_guests_no_folder_of_this_machine(data_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("LORABENCH_BASE", str(tmp_path / "my-base"))  # there is no such folder
+    at = AppTest.from_function(bar, default_timeout=60).run()
+    assert str(tmp_path) in markdown_of(at).replace("\\", "")
+    monkeypatch.setenv("LORABENCH_LAN", "1")
+    shown = markdown_of(at.run())
+    assert "my-base" in shown
+    assert tmp_path.name not in shown
+    assert "Ask the presenter" in at.error[0].value
+
+
+def test_the_bar_tells_guests_no_path_of_the_store(lan, data_dir, monkeypatch):
+    status = EngineStatus(
+        state="ready",
+        model="demo",
+        fingerprint="f",
+        device="cpu",
+        dtype="fp32",
+        queue_length=0,
+        running=None,
+        tokens_per_second=None,
+        error=None,
+        store_message="The score store at /srv/secret cannot be written.",
+    )
+    monkeypatch.setattr("lorabench.ui.status.base_state", lambda: BaseState(state="ready", status=status))
+    shown = markdown_of(AppTest.from_function(bar, default_timeout=60).run())
+    assert "the score store has a problem" in shown
+    assert "secret" not in shown

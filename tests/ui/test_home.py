@@ -2,6 +2,7 @@
 
 import pytest
 
+from lorabench.errors import BaseModelError
 from lorabench.ui.tour import STEPS
 from ui.conftest import labels, markdown_of, run_until
 
@@ -12,6 +13,25 @@ def test_without_a_base_it_says_so_and_leads_on(no_base, app):
     assert "is not on this machine" in at.error[0].value
     assert "`lorabench models pull demo`" in at.error[0].value
     assert all(at.button(key=f"home.demo_{d}").disabled for d in ("fire", "look-alikes", "blind"))
+
+
+def test_a_base_that_cannot_be_opened_can_be_tried_again(no_base, app, monkeypatch, tmp_path):
+    tried = []
+
+    def fail(workbench):
+        tried.append(workbench.base)
+        raise BaseModelError("damaged", "The weights are damaged.", "Fetch them again.")
+
+    monkeypatch.setattr("lorabench.models.fetch.resolve", lambda base_id, config: tmp_path)
+    monkeypatch.setattr("lorabench.workflows.workbench.Workbench._open", fail)
+    at = app()
+    run_until(at, lambda at: at.error)
+    assert "The weights are damaged." in at.error[0].value
+    assert at.button(key="status.retry").label == "Try again"
+    assert at.button(key="home.demo_fire").disabled
+    at.button(key="status.retry").click().run()
+    run_until(at, lambda at: len(tried) == 2 and at.error)
+    assert not at.exception
 
 
 def test_without_adapters_it_says_so(no_base, no_zoo, app):

@@ -2,10 +2,12 @@
 
 import io
 import shutil
+import threading
 import zipfile
 
 import pytest
 
+from lorabench.results import InstalledBase
 from ui.conftest import labels, markdown_of, run_until
 
 
@@ -25,6 +27,70 @@ def test_with_nothing_installed_it_says_so(no_base, no_zoo, app):
     assert any("No adapter is installed" in i.value for i in at.info)
     assert "SmolLM2-135M-Instruct" in markdown_of(at)
     assert "Fetch" in labels(at)
+
+
+def test_while_a_base_is_fetched_progress_and_cancel_are_there(no_base, no_zoo, app, monkeypatch):
+    may_end = threading.Event()
+
+    def pull(config, base_id, *, on_progress):
+        while not may_end.wait(0.02):
+            on_progress(40, 100, "Downloading.")  # raises once it is cancelled
+
+    monkeypatch.setattr("lorabench.workflows.models.pull_base", pull)
+    at = app("models")
+    try:
+        at.button(key="models.base.demo.pull").click().run()
+        assert not at.exception
+        run_until(at, lambda at: at.get("progress"))
+        assert "Downloading: 40 of 100" in at.get("progress")[0].proto.text
+        at.button(key="models.base.demo.cancel").click().run()
+        run_until(at, lambda at: any("The download was cancelled" in i.value for i in at.info))
+        assert "Cancel" not in labels(at)
+    finally:
+        may_end.set()
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("no such base", "There is no base model called"),
+        ("", "No base is named"),
+        ("/nowhere", "no folder at"),
+    ],
+)
+def test_another_base_that_cannot_be_is_refused_in_a_sentence(no_base, no_zoo, app, typed, sentence):
+    at = app("models")
+    at.text_input(key="models.base_add").set_value(typed)
+    at.button(key="models.base_add.pull").click().run()
+    run_until(at, lambda at: sentence in at.error[-1].value)
+    assert not at.exception
+    assert at.button(key="models.base_add.pull")
+
+
+def test_another_base_is_fetched_and_its_command_shown(no_base, no_zoo, app, monkeypatch, tmp_path):
+    folder = str(tmp_path / "my base")
+    found = InstalledBase(
+        base_id=folder,
+        title="my base",
+        source=folder,
+        licence="unknown",
+        n_bytes=1,
+        is_present=True,
+        fingerprint=None,
+        chat_template="none",
+    )
+    asked = []
+    monkeypatch.setattr(
+        "lorabench.workflows.models.pull_base",
+        lambda config, base_id, *, on_progress: asked.append(base_id) or found,
+    )
+    at = app("models")
+    at.text_input(key="models.base_add").set_value(f" {folder} ")
+    at.button(key="models.base_add.pull").click().run()
+    run_until(at, lambda at: at.success)
+    assert asked == [folder]
+    assert "my base is on this machine" in at.success[0].value
+    assert f"lorabench ui --base '{folder}'" in [c.value for c in at.code]
 
 
 def test_an_adapter_is_shown_with_facts_and_claims_apart(adapters_dir, test_adapter, app):

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lorabench.config import Config
+from lorabench.workflows.server import running_dashboards
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -69,3 +72,9 @@ def test_a_cold_deep_link_gets_the_whole_page(cold_server):
     shown = interact(cold_server, {"page": "models"})
     assert "Base models" in shown  # the page itself
     assert "base missing" in shown  # the bar that app.py draws
+
+
+def test_data_wipe_sees_a_server_that_streamlit_started(cold_server, tmp_path):
+    interact(cold_server, {"page": "models"})
+    (found,) = running_dashboards(Config.from_environment(data_dir=tmp_path / "d"))
+    assert found.url == cold_server
