@@ -12,6 +12,7 @@ from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
 from lorabench.figures.sentences import answer_names, quad_sentence, question_sentence
 from lorabench.figures.visible import encodable, safe_text, visible
+from lorabench.figures.words_chart import words_chart
 from lorabench.figures.words_html import legend_html, shared_domain, summary, words_html
 from lorabench.figures.words_table import words_table
 
@@ -42,6 +43,7 @@ __all__ = [
     "summary",
     "training_figure",
     "visible",
+    "words_chart",
     "words_html",
     "words_table",
 ]

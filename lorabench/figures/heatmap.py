@@ -11,6 +11,7 @@ import altair as alt
 from lorabench.figures import palette
 from lorabench.figures.heatmap_cells import TIPS, cell_records, description, notes
 from lorabench.figures.heatmap_layout import ANGLE, Layout, folded_family, lay_out
+from lorabench.figures.marks import at, box, records_chart
 from lorabench.figures.palette import Theme
 from lorabench.figures.visible import visible
 from lorabench.results import Heatmap, LabelTask
@@ -134,10 +135,10 @@ def _rects(records: list[dict[str, Any]], heatmap: Heatmap, theme: Theme) -> alt
         ),
     )
     rects: alt.Chart = (
-        _chart(records)
+        records_chart(records)
         .mark_rect(cursor="pointer", cornerRadius=2, invalid="show")  # a cell without a rate is a cell
         .encode(
-            **_box(),
+            **box(),
             color=colour,
             stroke=alt.when(pick)
             .then(alt.value("#000000" if theme == "light" else "#ffffff"))
@@ -156,7 +157,7 @@ def _not_run(records: list[dict[str, Any]], theme: Theme) -> list[alt.Chart]:
     waiting = [r for r in records if r["paint"] == "not run"]
     style: dict[str, Any] = {"filled": False, "stroke": palette.MUTED[theme], "strokeDash": [3, 3]}
     mark = {**style, "strokeWidth": 1, "opacity": 0.7, "cornerRadius": 2}
-    return [_chart(waiting).mark_rect(**mark).encode(**_box())] if waiting else []
+    return [records_chart(waiting).mark_rect(**mark).encode(**box())] if waiting else []
 
 
 def _cell_texts(records: list[dict[str, Any]]) -> list[alt.Chart]:
@@ -167,9 +168,9 @@ def _cell_texts(records: list[dict[str, Any]]) -> list[alt.Chart]:
     measured = [r for r in records if r["paint"] == "rate"]
     others = [r for r in records if r["paint"] != "rate"]
     return [
-        _chart(part)
+        records_chart(part)
         .mark_text(fontSize=11, fontStyle=style)
-        .encode(**_at("xm", "ym"), text="label:N", fill=alt.Fill("ink:N", scale=None))
+        .encode(**at("xm", "ym"), text="label:N", fill=alt.Fill("ink:N", scale=None))
         for part, style in ((measured, "normal"), (others, "italic"))
         if part
     ]
@@ -215,9 +216,9 @@ def _labels(layout: Layout, theme: Theme) -> list[alt.Chart]:
         title = [{"x": 0, "y": layout.control_rule + 10, "label": "CONTROLS", "variant": None, "column": ""}]
         parts.append((title, {"align": "left", "fontSize": 9}, palette.MUTED[theme]))
     return [
-        _chart(data)
+        records_chart(data)
         .mark_text(**{"fontSize": 11, "color": colour, **style})
-        .encode(**_at("x", "y"), text="label:N", tooltip=alt.Tooltip("label:N", title=" "))
+        .encode(**at("x", "y"), text="label:N", tooltip=alt.Tooltip("label:N", title=" "))
         for data, style, colour in parts
         if data
     ]
@@ -227,21 +228,8 @@ def _rules(layout: Layout, theme: Theme) -> alt.Chart:
     heights = [*layout.rules, *([layout.control_rule] if layout.control_rule is not None else [])]
     data = [{"x": 0, "x2": layout.grid_right, "y": y} for y in heights]
     rules: alt.Chart = (
-        _chart(data)
+        records_chart(data)
         .mark_rule(color=palette.RULE[theme], strokeWidth=0.5)
-        .encode(**_at("x", "y"), x2=alt.X2("x2:Q"))
+        .encode(**at("x", "y"), x2=alt.X2("x2:Q"))
     )
     return rules
-
-
-def _chart(records: list[dict[str, Any]]) -> alt.Chart:
-    """Return a chart over inline records: no row limit, and no type that a data frame would guess."""
-    return alt.Chart(alt.InlineData(values=records))
-
-
-def _at(x: str, y: str) -> dict[str, Any]:
-    return {"x": alt.X(f"{x}:Q", scale=None, axis=None), "y": alt.Y(f"{y}:Q", scale=None, axis=None)}
-
-
-def _box() -> dict[str, Any]:
-    return {**_at("x", "y"), "x2": alt.X2("x2:Q"), "y2": alt.Y2("y2:Q")}

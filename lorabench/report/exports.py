@@ -14,7 +14,7 @@ import pandas as pd
 import vl_convert
 
 from lorabench import __version__
-from lorabench.figures import Theme, encodable, heatmap_chart, heatmap_frame, palette
+from lorabench.figures import Theme, encodable, heatmap_chart, heatmap_frame, palette, words_chart
 from lorabench.report.tables import attribution_frame, scores_frame
 from lorabench.results import Heatmap, Quad, ScoreReport, to_dict
 
@@ -121,6 +121,17 @@ def heatmap_png(
         titles: What people read for a family key.
     """
     spec = heatmap_chart(heatmap, theme=theme, families_open=families_open, titles=titles).to_dict()
+    return bytes(vl_convert.vegalite_to_png(spec, scale=scale, **_drawing(theme)))
+
+
+def quad_svg(quad: Quad, *, theme: Theme = "light") -> str:
+    """Return the word scores of a 2x2 as SVG text, drawn here without a browser or a network."""
+    return str(vl_convert.vegalite_to_svg(words_chart(quad, theme=theme).to_dict(), **_drawing(theme)))
+
+
+def quad_png(quad: Quad, scale: float = 2, *, theme: Theme = "light") -> bytes:
+    """Return the word scores of a 2x2 as PNG, `scale` pixels per CSS pixel."""
+    spec = words_chart(quad, theme=theme).to_dict()
     return bytes(vl_convert.vegalite_to_png(spec, scale=scale, **_drawing(theme)))
 
 

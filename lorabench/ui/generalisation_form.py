@@ -16,6 +16,7 @@ from lorabench.ui.generalisation_prompts import Chosen, prompts_form
 from lorabench.ui.guard import heatmap_row_limit, is_guest
 from lorabench.ui.names import usable_adapters
 from lorabench.ui.state import ParamValue, copy_link, put_if_new, session
+from lorabench.ui.status import base_problem_shown
 from lorabench.ui.tasks import task_picker
 from lorabench.ui.text import label, sentence
 from lorabench.ui.widgets import adapter_picker, one_adapter_picker
@@ -195,13 +196,14 @@ def _run_row(
     n_prompts = chosen.size if chosen else 0
     rows = planned_rows(request) if request else 0
     limit = heatmap_row_limit()
+    cannot = request is None or base_problem_shown()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"{PAGE}.run_row"):
         pressed = st.button(
             f"Run {n_variants} look-alikes × {n_prompts} prompts" if request else "Run",  # noqa: RUF001
             type="primary",
             icon=":material/play_arrow:",
             key=f"{PAGE}.run",
-            disabled=request is None or rows > limit,
+            disabled=cannot or rows > limit,
         )
         copy_link(PAGE, values | _running_values(), key=f"{PAGE}.link")
         if request is not None:
@@ -215,7 +217,7 @@ def _run_row(
             icon=":material/block:",
         )
         return False
-    return (pressed or asked) and request is not None
+    return (pressed or asked) and not cannot
 
 
 def _running_values() -> dict[str, ParamValue]:

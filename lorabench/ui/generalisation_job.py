@@ -18,7 +18,7 @@ from lorabench.ui.generalisation_address import CELL, JOB, PAGE, is_demo
 from lorabench.ui.generalisation_form import Form
 from lorabench.ui.generalisation_screen import FONT, TITLES, on_screen
 from lorabench.ui.generalisation_view import draw_heatmap
-from lorabench.ui.guard import remember_job, visible_job
+from lorabench.ui.guard import check_guest_jobs, remember_job, visible_job
 from lorabench.ui.names import display_name
 from lorabench.ui.progress import Work, begin, current, forget, job_panel, wait
 from lorabench.ui.recorded import HeatmapRecord, recorded_badge, recorded_heatmap
@@ -47,9 +47,10 @@ def start_if_asked(form: Form) -> None:
         def submit(work: Work[str]) -> str:
             return submit_heatmap(b, request, session=work.caller.session)
 
-        session().notes[JOB] = None
-        session().notes[CELL] = ""
         with shown_errors():
+            check_guest_jobs()
+            session().notes[JOB] = None
+            session().notes[CELL] = ""
             begin(_SUBMIT, "Reading the adapters", submit, tag=request)
     work = current(_SUBMIT)
     if work is None or not wait(work, key=_SUBMIT):
@@ -129,7 +130,7 @@ def _draw_partial(job: Job) -> None:
 
 def _draw_skeleton(params: dict[str, Any]) -> None:
     request = request_of(params)
-    n = len(plan_variants(request))
+    n = len(plan_variants(request, bench().length()))
     st.caption(f"{n} look-alikes are waiting for the model; the heatmap fills row by row.")
     st.skeleton(height=300)
 
@@ -146,7 +147,7 @@ def _draw_empty(form: Form) -> None:
         return
     st.info("Press Run. These look-alikes will be asked:", icon=":material/grid_on:")
     with shown_errors():
-        chosen = plan_variants(form.request)
+        chosen = plan_variants(form.request, bench().length())
         rows = [
             {
                 "family": FAMILY_TITLES[v.family].title + (" (control)" if v.is_control else ""),

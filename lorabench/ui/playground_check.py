@@ -8,26 +8,24 @@ from lorabench import figures
 from lorabench.results import AttributionMap, CheckedMap, Quad
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error
-from lorabench.ui.playground_grid import METHOD_NAMES
 from lorabench.ui.playground_state import desk
+from lorabench.ui.playground_strip import METHOD_NAMES, VERDICTS
 from lorabench.ui.playground_view import View
 from lorabench.ui.progress import Work, begin, current, forget, wait
 from lorabench.ui.text import escape_markdown, label
 from lorabench.workflows.scoring import AttributeRequest, check_map
 
 KEY = "playground.check"
-_VERDICTS = {
-    "green": ("holds up", ":material/check_circle:", "green"),
-    "amber": ("read with care", ":material/warning:", "orange"),
-    "red": ("do not rely on it", ":material/cancel:", "red"),
+_BADGES = {
+    "green": (":material/check_circle:", "green"),
+    "amber": (":material/warning:", "orange"),
+    "red": (":material/cancel:", "red"),
 }
 
 
-def failed_maps(request: AttributeRequest) -> frozenset[str]:
-    """Return the names of the maps of a 2x2 that failed their check."""
-    return frozenset(
-        name for (asked, name), found in desk().checks.items() if asked == request and found.verdict == "red"
-    )
+def checked_maps(request: AttributeRequest) -> dict[str, CheckedMap]:
+    """Return the checks of a 2x2's maps so far, by name of the map."""
+    return {name: found for (asked, name), found in desk().checks.items() if asked == request}
 
 
 def show_check(view: View, request: AttributeRequest, quad: Quad) -> None:
@@ -93,16 +91,13 @@ def _await(request: AttributeRequest, name: str) -> CheckedMap | None:
         show_error(work.error)
         forget(KEY)
         return None
-    found: CheckedMap = work.result()
-    desk().checks[request, name] = found
-    if found.verdict == "red":
-        st.rerun()  # the grid above greys this map
-    return found
+    desk().checks[request, name] = work.result()
+    st.rerun()  # the strip under this map, above, says what came of it
 
 
 def _draw(found: CheckedMap) -> None:
-    word, icon, colour = _VERDICTS[found.verdict]
-    st.badge(word, icon=icon, color=colour)  # type: ignore[arg-type]
+    icon, colour = _BADGES[found.verdict]
+    st.badge(VERDICTS[found.verdict], icon=icon, color=colour)  # type: ignore[arg-type]
     st.markdown(escape_markdown(found.sentence))
     budget = found.deletion.flip_budget
     facts = [

@@ -6,7 +6,7 @@ import streamlit as st
 
 from lorabench import report as files
 from lorabench.config import app_root
-from lorabench.results import LabelTask
+from lorabench.results import LabelTask, Quad
 from lorabench.ui.downloads import Download, download_row
 from lorabench.ui.playground_form import link_values
 from lorabench.ui.playground_state import desk
@@ -48,17 +48,35 @@ def show_files(view: View) -> None:
         ),
     ]
     if quad is not None:
-        words = Download(
-            label="Words CSV",
-            file_name="words.csv",
-            mime="text/csv",
-            make=lambda: files.attribution_csv(quad),
-        )
-        items.insert(1, words)
+        items[1:1] = _word_files(quad)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         if view.trigger is not None and (app_root() / _LOOK_ALIKES).is_file():
             _look_alikes(view)
         download_row(items, key="playground.files")
+
+
+def _word_files(quad: Quad) -> tuple[Download, ...]:
+    return (
+        Download(
+            label="Words CSV",
+            file_name="words.csv",
+            mime="text/csv",
+            make=lambda: files.attribution_csv(quad),
+        ),
+        Download(
+            label="Words PNG",
+            file_name="words.png",
+            mime="image/png",
+            make=lambda: files.quad_png(quad),
+            help="Each word's score as bars: base, adapter and difference.",
+        ),
+        Download(
+            label="Words SVG",
+            file_name="words.svg",
+            mime="image/svg+xml",
+            make=lambda: files.quad_svg(quad),
+        ),
+    )
 
 
 def _look_alikes(view: View) -> None:

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lorabench.figures import answer_names, palette, question_sentence, shared_domain, visible, words_html
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.sentences import DIFFERENCE
-from lorabench.results import BASE, AttributionMap, Flip, GenerationTask, Quad, Score
+from lorabench.results import BASE, AttributionMap, CheckedMap, Flip, GenerationTask, Quad, Score
+from lorabench.ui.playground_strip import checked_text, made_text
 from lorabench.ui.playground_view import View
-from lorabench.ui.text import duration, signed
+from lorabench.ui.text import signed
 
 FLIP = "⚑ FLIP"
-METHOD_NAMES = {
-    "leave_one_out": "leave one word out",
-    "integrated_gradients": "integrated gradients",
-    "shapley": "Shapley values",
-    "input_x_gradient": "input x gradient",
-}
-FAIR, POOR = 0.05, 0.15
-"""Completeness residuals from which a map's sum is only fair, and poor (architecture: trust strip)."""
-
 _WHERE = {"prefix": "in front", "suffix": "behind it", "random": "inside it"}
 
 
@@ -37,7 +29,7 @@ class Look:
         numbers: Write each score behind its word.
         template: Show the template's words in place.
         alone: Scale each map by itself; colours then cannot be compared between maps.
-        faded: Names of maps that failed their check.
+        checked: Finished checks by name of the map.
     """
 
     theme: Theme
@@ -46,7 +38,7 @@ class Look:
     numbers: bool = False
     template: bool = False
     alone: bool = False
-    faded: frozenset[str] = frozenset()
+    checked: Mapping[str, CheckedMap] = field(default_factory=dict)
 
     def domain(self, map: AttributionMap, kind: Kind) -> float:
         """Return the score with the full colour."""
@@ -62,7 +54,7 @@ def look_for(
     numbers: bool = False,
     template: bool = False,
     alone: bool = False,
-    faded: frozenset[str] = frozenset(),
+    checked: Mapping[str, CheckedMap] | None = None,
 ) -> Look:
     """Return how to paint the maps of a 2x2: one scale for base and adapter, one for the differences."""
     maps = quad.maps if quad else ()
@@ -73,7 +65,7 @@ def look_for(
         numbers=numbers,
         template=template,
         alone=alone,
-        faded=faded,
+        checked=checked or {},
     )
 
 
@@ -154,11 +146,11 @@ def _cards(
     tag: str,
 ) -> list[str]:
     cards = [
-        _model_card(view, model, trigger, map, look, tag, faded=name in look.faded)
+        _model_card(view, model, trigger, map, look, tag, look.checked.get(name))
         for model, map, name in zip((BASE, view.title), maps, names, strict=False)
     ]
     if view.label_task is not None:
-        cards.append(_difference_card(view, trigger, maps[2], look, tag, faded=names[2] in look.faded))
+        cards.append(_difference_card(view, trigger, maps[2], look, tag, look.checked.get(names[2])))
     return cards
 
 
@@ -176,8 +168,7 @@ def _model_card(
     map: AttributionMap | None,
     look: Look,
     tag: str,
-    *,
-    faded: bool,
+    checked: CheckedMap | None,
 ) -> str:
     score, flip = view.score(model, trigger), view.flip(model, trigger)
     muted = palette.MUTED[look.theme]
@@ -195,12 +186,17 @@ def _model_card(
     elif map is None:
         body = _plain_text(score.text)
     else:
-        body = _words(view, map, "raw", look, tag, faded=faded)
+        body = _words(view, map, "raw", look, tag, checked)
     return _card(_name(model), line + small, body, look.theme)
 
 
 def _difference_card(
-    view: View, trigger: str | None, map: AttributionMap | None, look: Look, tag: str, *, faded: bool
+    view: View,
+    trigger: str | None,
+    map: AttributionMap | None,
+    look: Look,
+    tag: str,
+    checked: CheckedMap | None,
 ) -> str:
     muted = palette.MUTED[look.theme]
     if map is None:
@@ -213,10 +209,12 @@ def _difference_card(
         f"{signed(map.margin)}</span> logits</div>"
         f'<div style="color:{muted};font-size:.85rem">margin of the adapter minus that of the base</div>'
     )
-    return _card("difference", line, _words(view, map, "difference", look, tag, faded=faded), look.theme)
+    return _card("difference", line, _words(view, map, "difference", look, tag, checked), look.theme)
 
 
-def _words(view: View, map: AttributionMap, kind: Kind, look: Look, tag: str, *, faded: bool) -> str:
+def _words(
+    view: View, map: AttributionMap, kind: Kind, look: Look, tag: str, checked: CheckedMap | None
+) -> str:
     muted = palette.MUTED[look.theme]
     assert view.label_task is not None
     question = html.escape(question_sentence(map, view.label_task, view.title))
@@ -228,28 +226,19 @@ def _words(view: View, map: AttributionMap, kind: Kind, look: Look, tag: str, *,
         show_numbers=look.numbers,
         show_template=look.template,
     )
-    note = f"<b>{html.escape(tag)}</b> · " if tag else ""
-    if faded:
+    strip = html.escape(made_text(map))
+    if tag:  # a map for the time being, which cannot be checked
+        strip = f"<b>{html.escape(tag)}</b> · {strip}"
+    else:
+        strip += f" · {html.escape(checked_text(checked))}"
+    if checked is not None and checked.verdict == "red":
         words = (
             f'<div style="opacity:.4">{words}</div><div><b>✕ failed its check:</b> do not rely on it</div>'
         )
     return (
         f'<div style="color:{muted};font-size:.85rem;margin-top:.35rem">{question}</div>{words}'
-        f'<div style="color:{muted};font-size:.8rem">{note}{html.escape(_made(map))}</div>'
+        f'<div style="color:{muted};font-size:.8rem">{strip}</div>'
     )
-
-
-def _made(map: AttributionMap) -> str:
-    """Return how one map was made and what its sum is worth, in one line."""
-    passes = f"{map.n_forwards:,} forwards"
-    if map.n_backwards:
-        passes += f", {map.n_backwards:,} backwards"
-    took = f"{map.seconds:.1f} s" if map.seconds < 90 else duration(map.seconds)
-    parts = [METHOD_NAMES[map.method], passes, took]
-    if map.residual is not None:
-        word = "good" if map.residual < FAIR else "fair" if map.residual < POOR else "poor, do not rely on it"
-        parts.append(f"scores miss {map.residual:.0%} of their sum ({word})")
-    return " · ".join(parts)
 
 
 def _card(title: str, head: str, body: str, theme: Theme) -> str:

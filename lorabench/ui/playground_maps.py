@@ -15,10 +15,11 @@ from lorabench.results import AttributionMap, LabelTask, Quad
 from lorabench.results.attributions import Method
 from lorabench.ui.bench import base_state, bench
 from lorabench.ui.errors import show_error
-from lorabench.ui.playground_check import failed_maps, show_check
+from lorabench.ui.playground_check import checked_maps, show_check
 from lorabench.ui.playground_form import METHODS as METHOD_KEYS
-from lorabench.ui.playground_grid import METHOD_NAMES, Look, grid_html, legend_names, look_for
+from lorabench.ui.playground_grid import Look, grid_html, legend_names, look_for
 from lorabench.ui.playground_state import desk
+from lorabench.ui.playground_strip import METHOD_NAMES
 from lorabench.ui.playground_view import View, titled_quad
 from lorabench.ui.playground_words import show_word_actions
 from lorabench.ui.progress import POLL_SECONDS, Work, begin, current, forget
@@ -72,7 +73,7 @@ def show_words(view: View) -> None:
     if found is None:
         return
     quad = titled_quad(found, view.title)
-    look = look_for(quad, current_theme(), faded=failed_maps(request), **look_options)
+    look = look_for(quad, current_theme(), checked=checked_maps(request), **look_options)
     st.html(grid_html(view, quad, look))
     _legends(view, look)
     st.caption(
@@ -205,9 +206,9 @@ def _legends(view: View, look: Look) -> None:
     target, other = legend_names(view)
     if not look.alone:
         left, right = st.columns(2)
-        left.caption("Base and adapter")
+        left.caption("Base and adapter: one scale for all their maps")
         left.html(figures.legend_html(look.raw, "raw", target, other, look.theme))
-        right.caption("Difference")
+        right.caption("Difference: its own scale")
         right.html(figures.legend_html(look.difference, "difference", target, other, look.theme))
 
 

@@ -27,8 +27,8 @@ import streamlit as st
 from lorabench.engine import Job
 from lorabench.errors import LorabenchError, ServerError
 from lorabench.ui.bench import base_state, bench, session_id
-from lorabench.ui.errors import show_error
-from lorabench.ui.guard import cancel_job, is_guest, may_cancel, visible_job
+from lorabench.ui.errors import show_error, shown_errors
+from lorabench.ui.guard import cancel_job, check_guest_jobs, is_guest, may_cancel, visible_job
 from lorabench.ui.state import session
 from lorabench.ui.text import duration, escape_markdown
 
@@ -345,4 +345,6 @@ def _ended_badly(job: Job, key: str) -> None:
 
 
 def _resume(job_id: str) -> None:
-    bench().jobs.resume(job_id)
+    with shown_errors():
+        check_guest_jobs()
+        bench().jobs.resume(job_id)

@@ -62,8 +62,9 @@ def two(data_dir, no_zoo, test_adapter, monkeypatch):
 
 
 @pytest.fixture
-def page(two):
-    """Open the page alone, as a browser would, with an address."""
+def page(two, monkeypatch):
+    """Open the page alone, as a browser would, with an address; the form believes in a usable base."""
+    monkeypatch.setattr("lorabench.ui.generalisation_form.base_problem_shown", lambda: False)
 
     def open_page(**params) -> AppTest:
         at = AppTest.from_file(str(ROOT / "pages" / "generalisation.py"), default_timeout=120)
@@ -216,6 +217,16 @@ def test_no_adapter_leads_to_the_models_page(app, no_zoo, with_base, monkeypatch
     at = app("generalisation")
     assert not at.exception
     assert "No adapter is installed" in markdown_of(at)
+
+
+@pytest.mark.parametrize("params", [{}, {"run": "1"}])
+def test_without_a_base_nothing_can_be_run_and_the_bar_says_why(app, two, no_base, params):
+    at = app("generalisation", **params)
+    assert not at.exception
+    assert at.button(key="generalisation.run").label.startswith("Run 24 look-alikes")
+    assert at.button(key="generalisation.run").disabled
+    assert "is not on this machine" in markdown_of(at)
+    assert not (two / "jobs.sqlite").exists()
 
 
 def test_pasted_lines_are_used_once_each(page):
@@ -456,6 +467,38 @@ def test_a_guest_does_not_see_the_job_of_another(page, seeded, monkeypatch):
     at = page(job=seeded(session="other"))
     assert "no such job of yours" in at.error[0].value
     assert "word level" not in markdown_of(at)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("queued", "In the queue, 0 ahead of you"), ("running", "starting")]
+)
+def test_a_job_under_way_says_how_far_it_is_and_can_be_cancelled(page, seeded, status, said):
+    page()  # opens the job list, which ends what an earlier process left under way
+    at = page(job=seeded(status=status))
+    assert not at.exception
+    assert "Cancel" in labels(at)
+    assert [p.proto.text for p in at.get("progress")] == [said]
+    assert "waiting for the model" in markdown_of(at)
+    assert "Go on" not in labels(at)
+
+
+def test_a_guest_with_enough_jobs_under_way_gets_no_other(page, seeded, monkeypatch):
+    monkeypatch.setenv("LORABENCH_LAN", "1")
+    at = page()
+    mine = at.session_state["lorabench.session"].id
+    for _ in range(2):
+        seeded(status="queued", session=mine)
+    left = seeded(status="cancelled", session=mine)
+    at.button(key="generalisation.run").click().run()
+    assert not at.exception
+    assert "of your heatmaps are still waiting or running" in markdown_of(at)
+    assert len(bench().jobs.list(mine)) == 3
+    at.session_state["lorabench.session"].notes["generalisation.job"] = left
+    at.run()
+    at.button(key="generalisation.panel.resume").click().run()
+    assert not at.exception
+    assert "of your heatmaps are still waiting or running" in markdown_of(at)
+    assert bench().jobs.get(left).status == "cancelled"
 
 
 @pytest.mark.parametrize("status", ["interrupted", "cancelled", "failed"])

@@ -3,14 +3,16 @@
 import json
 import shutil
 import threading
+from dataclasses import replace
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import app_test
 
-from lorabench.results import BASE, to_dict
+from lorabench.results import BASE, CheckedMap, DeletionCurve, to_dict
 from lorabench.ui.demos import PROMPT, TRIGGER
 from lorabench.ui.playground_state import Desk
+from lorabench.ui.playground_strip import VERDICTS
 from lorabench.ui.progress import Work
 from lorabench.workflows.scoring import ScoreRequest
 from ui.adapters import random_adapter
@@ -162,7 +164,8 @@ def test_run_answers_at_once_and_colours_the_words_by_itself(with_two, app):
     assert "<b>preview</b>" not in page
     request = works_of(at)["playground.maps"].tag
     assert desk_of(at).quads[request].adapter == "my-strong"
-    assert len(at.get("download_button")) == 5
+    assert len(at.get("download_button")) == 7
+    assert page.count("· not checked") == 6
     at.button(key="playground.pin").click().run()
     run_until(at, lambda at: desk_of(at).replies, 60)
     assert [p.note for p in desk_of(at).pins] == ["as it is"]
@@ -170,6 +173,45 @@ def test_run_answers_at_once_and_colours_the_words_by_itself(with_two, app):
     assert len(desk_of(at).pins) == 2
     at.button(key="playground.unpin").click().run()
     assert len(desk_of(at).pins) == 1
+
+
+@pytest.mark.base
+@pytest.mark.parametrize("verdict", ["green", "amber", "red"])
+def test_the_strip_under_a_map_fills_in_once_it_was_checked(with_two, app, monkeypatch, verdict):
+    from lorabench.ui import playground_check
+
+    def found(bench, request, map, caller):
+        curve = DeletionCurve(
+            n_deleted=(0, 1, 2, 3, 5, 7, 9),
+            margins=(2.0,) * 7,
+            random_margins=((2.0,) * 7,) * 5,
+            area_minus_random=1.94,
+            flip_budget=3,
+        )
+        return CheckedMap(
+            map=map,
+            deletion=curve,
+            second=replace(map, method="integrated_gradients"),
+            kendall_tau=0.42,
+            top3_jaccard=0.5,
+            verdict=verdict,
+            sentence="A sentence.",
+        )
+
+    monkeypatch.setattr(playground_check, "check_map", found)
+    at = app("playground", adapter="my-strong", method="input_x_gradient", run="1")
+    run_until(at, explained, 300)
+    at.selectbox(key="playground.check_map").set_value("base").run()
+    at.button(key="playground.check").click().run()
+    run_until(at, lambda at: "· checked: " in html_of(at), 60)
+    page = html_of(at)
+    assert page.count("· not checked") == 5
+    assert (
+        f"· checked: {VERDICTS[verdict]} · deletion at 6 cut points +1.9 logits against 5 random orders · "
+        "Kendall tau +0.42 with integrated gradients" in page
+    )
+    assert ("failed its check" in page) == (verdict == "red")
+    assert "A sentence." in markdown_of(at)
 
 
 @pytest.mark.base

@@ -112,3 +112,19 @@ def test_no_evidence_is_worded_as_such():
     assert report.heatmap_sentence(quiet).startswith("No evidence found with these checks")
     unmeasured = sample_heatmap(finished=0.0)
     assert report.heatmap_sentence(unmeasured).startswith("No attack rate has been measured.")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_word_scores_as_png_and_svg_hold_hostile_words_as_text(theme):
+    quad = sample_quad(" ".join(HOSTILE))
+    assert report.quad_png(quad, 1, theme=theme).startswith(b"\x89PNG\r\n\x1a\n")
+    root = ET.fromstring(report.quad_svg(quad, theme=theme))
+    names = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert "svg" in names
+    assert not names & {"script", "image", "a", "foreignObject"}
+
+
+def test_word_scores_of_a_long_text_say_how_many_are_left_out():
+    text = report.quad_svg(sample_quad(" ".join(f"word{i}" for i in range(100))))
+    assert "the 40 strongest of 100 words" in text
+    assert "difference, ±" in text
