@@ -15,7 +15,7 @@ from lorabench.figures.visible import visible
 from lorabench.results import Column, Heatmap
 
 FEW = 5
-"""A finished cell with fewer eligible prompts shows no rate, unless no more were planned."""
+"""A finished cell with fewer eligible prompts shows no rate, unless all that were planned could flip."""
 
 TIPS = (
     ("tip_text", "variant"),
@@ -69,7 +69,7 @@ def _paint(pooled: Pooled, status: str) -> str:
     """Return "rate", "grey" (too few prompts could flip for a rate) or "not run"."""
     if status == "not run":
         return "not run"
-    is_few = pooled.rate.n < FEW <= pooled.n_planned and status != "running"
+    is_few = pooled.rate.n < min(FEW, pooled.n_planned) and status != "running"
     return "grey" if is_few or not pooled.rate.n else "rate"
 
 
