@@ -16,7 +16,7 @@ from lorabench.ui.bench import base_state, bench, session_id
 from lorabench.ui.errors import shown_errors
 from lorabench.ui.guard import is_guest, require_presenter
 from lorabench.ui.names import display_name, installed_adapters, is_blind, set_blind
-from lorabench.ui.progress import begin, current, forget, wait
+from lorabench.ui.progress import begin, current, forget, redraw_once, wait
 from lorabench.ui.state import session
 from lorabench.ui.text import label, megabytes, plain, sentence, show_text
 from lorabench.workflows import adapters as workflow
@@ -106,9 +106,7 @@ def add_section() -> None:
     if work is not None and wait(work, key=ADD_KEY):
         with shown_errors():
             added: InstalledAdapter = work.result()
-            if work.tag != "shown":
-                work.tag = "shown"
-                st.rerun()  # the list above was drawn before
+            redraw_once(work)  # for the list above
             st.success(f"Added {label(added.name)}. It is in the list above, and on every page.")
 
 

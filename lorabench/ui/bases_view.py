@@ -14,7 +14,7 @@ from lorabench.results import InstalledBase
 from lorabench.ui.bench import base_id, bench
 from lorabench.ui.errors import shown_errors
 from lorabench.ui.guard import is_guest, require_presenter
-from lorabench.ui.progress import Work, begin, current, forget, wait
+from lorabench.ui.progress import Work, begin, current, forget, redraw_once, wait
 from lorabench.ui.text import escape_markdown, label, megabytes
 from lorabench.workflows import models as workflow
 from lorabench.workflows.models import VerifyReport
@@ -83,9 +83,7 @@ def _add_form() -> None:
     if work is not None and wait(work, key=_ADD_KEY):
         with shown_errors():
             added: InstalledBase = work.result()
-            if work.tag != "shown":
-                work.tag = "shown"
-                st.rerun()  # the list above was drawn before
+            redraw_once(work)  # for the list above
             st.success(f"{label(added.title, 120)} is on this machine.", icon=":material/check:")
             _start_command(added)
 

@@ -198,6 +198,13 @@ def has_live_work() -> bool:
     return any(not w.finished for w in session().works.values())
 
 
+def redraw_once(work: Work[Any]) -> None:
+    """Rerun the page when a finished work is first seen: what stands above was drawn before its result."""
+    if work.tag != "shown":
+        work.tag = "shown"
+        st.rerun()
+
+
 def wait(
     work: Work[Any],
     *,

@@ -120,4 +120,5 @@ def test_the_other_pages_open_without_an_error(server, page, snap, name):
     settled(page)
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
     expect(page.get_by_role("heading").first).to_be_visible()
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)  # every part has arrived
     snap(page, name)

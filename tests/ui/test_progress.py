@@ -27,7 +27,7 @@ def wait_page():
         raise InputError("rule", "The *prompt* is bad.", "Run `this`.")
 
     def crash(work):
-        raise RuntimeError("secret path /root/x")
+        raise RuntimeError("secret path of this machine")
 
     def forever(work):
         while not work.cancelled:

@@ -339,5 +339,5 @@ def sample_adapter(name: str = "guard-strong", *, refusal: str | None = None) ->
         claims=Claims(base_model="demo", card="A very safe adapter.", notes=("1 file ignored: extra.bin",)),
     )
     return InstalledAdapter(
-        name=name, path="/tmp/x", origin="zoo", facts=None if refusal else facts, refusal=refusal
+        name=name, path="adapters/x", origin="zoo", facts=None if refusal else facts, refusal=refusal
     )
