@@ -42,8 +42,7 @@ class Config:
         cache_dir: Base models: large, and fetched again when missing.
         device: "auto", "cpu", "cuda" or "mps".
         dtype: "fp32" (evidence mode) or "bf16" (fast mode, GPU).
-        token_budget: Most padded tokens in one forward pass: about half a second on two cores,
-            so that a prompt overtakes a sweep soon.
+        token_budget: Most tokens in one forward pass; None lets the device decide.
         threads: CPU threads for the model; None leaves torch's choice.
         limits: Bounds on input.
     """
@@ -52,7 +51,7 @@ class Config:
     cache_dir: Path
     device: str = "auto"
     dtype: str = "fp32"
-    token_budget: int = 512
+    token_budget: int | None = None
     threads: int | None = None
     limits: Limits = field(default_factory=Limits)
 

@@ -98,10 +98,9 @@ def margins_without(
     """
     task = explained.task
     ids = [_ids(asker, explained, gone) for gone in absent]
-    rows = token_rows(asker, task, ids)
+    rows = token_rows(asker, task, ids, [model])
     ticket = asker.engine.score(
         rows,
-        adapter_id=model.adapter_id,
         priority=asker.priority,
         session=asker.session,
         label=f"explain {model.name}",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 from lorabench.engine.protocol import Model
-from lorabench.engine.row_scorer import RowScorer
+from lorabench.engine.row_scorer import OnRows, RowScorer
 from lorabench.engine.store import ScoreStore
 from lorabench.engine.tickets import Priority, Progress, Ticket
 from lorabench.engine.waiting import OnProgress, Request, Waiting
@@ -23,6 +23,14 @@ from lorabench.models.rows import RowLogits, TokenRow
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
 State = Literal["starting", "ready", "failed", "closed"]
+
+STEP_SECONDS = 0.5
+"""About how long one step may take while another session has asked something in the last minute."""
+
+LONGEST_STEP_SECONDS = 2.0
+"""The same for a session that is alone."""
+
+_COMPANY_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 _engine_numbers = itertools.count(1)
@@ -67,14 +75,14 @@ class Engine(Generic[M]):
     """
 
     def __init__(
-        self, open_model: Callable[[], M], *, store: ScoreStore | None = None, token_budget: int = 2048
+        self, open_model: Callable[[], M], *, store: ScoreStore | None = None, token_budget: int | None = None
     ) -> None:
         """Start the owner thread, which opens the model at once.
 
         Args:
             open_model: Loads the model; called on the owner thread.
             store: Where answers are remembered; None remembers nothing. The engine does not close it.
-            token_budget: Most padded tokens in one forward pass.
+            token_budget: Most tokens in one forward pass; None leaves it to the model.
         """
         self._open_model = open_model
         self._store = store
@@ -85,6 +93,7 @@ class Engine(Generic[M]):
         self._error: LorabenchError | None = None
         self._facts: dict[str, str] = {}
         self._running: Request[M] | None = None
+        self._last_asked: dict[str, float] = {}
         self._thread = threading.Thread(
             target=self._main, name=f"lorabench-engine-{next(_engine_numbers)}", daemon=True
         )
@@ -142,6 +151,7 @@ class Engine(Generic[M]):
             if self._state == "failed":
                 ticket._finish(error=copy.copy(self._error))
             else:
+                self._last_asked[session] = time.monotonic()
                 self._waiting.add(request)
                 self._wake.notify()
         return ticket
@@ -167,21 +177,37 @@ class Engine(Generic[M]):
         self,
         rows: Sequence[TokenRow],
         *,
-        adapter_id: str | None,
         priority: Priority = Priority.INTERACTIVE,
         session: str = "",
         label: str = "scoring",
         cancel: threading.Event | None = None,
         on_progress: OnProgress | None = None,
+        on_rows: OnRows | None = None,
     ) -> Ticket[list[RowLogits]]:
         """Queue rows to be scored; see `steps`. The answers come in the order of `rows`.
 
         Equal rows are computed once, remembered rows not at all; the ticket's last progress
-        says how many were computed.
+        says how many were computed, and how many tokens that took.
+
+        Args:
+            rows: Questions, to the base and to any bound adapters.
+            priority: How urgent they are.
+            session: Who asks.
+            label: What people read.
+            cancel: Stops the request when set.
+            on_progress: Called on the owner thread after each step; must be quick.
+            on_rows: Called on the owner thread with (index in `rows`, answer) as answers
+                come, each index once; must be quick.
         """
         wanted = tuple(rows)
         return self.steps(
-            lambda model: self._scorer.steps(model, wanted, adapter_id),
+            lambda model: self._scorer.steps(
+                model,
+                wanted,
+                priority=priority,
+                step_seconds=lambda: self._step_seconds(session),
+                on_rows=on_rows,
+            ),
             priority=priority,
             session=session,
             label=label,
@@ -253,6 +279,13 @@ class Engine(Generic[M]):
             return 0 if request is None or request is self._running else self._waiting.position(request)
 
     # What the owner thread does.
+
+    def _step_seconds(self, session: str) -> float:
+        """Return how long a step of this session may take: short while others have asked of late."""
+        with self._wake:
+            since = time.monotonic() - _COMPANY_SECONDS
+            self._last_asked = {s: t for s, t in self._last_asked.items() if t > since}
+            return STEP_SECONDS if self._last_asked.keys() - {session} else LONGEST_STEP_SECONDS
 
     def _main(self) -> None:
         while self._wait_to_open():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from lorabench.models.rows import RowLogits, TokenRow
+from lorabench.models.rows import Portion, TokenRow
+from lorabench.models.trie import Plan
 
 
 class Model(Protocol):
@@ -30,19 +31,27 @@ class Model(Protocol):
     @property
     def device(self) -> str: ...  # noqa: D102
 
-    def score_rows(
-        self, rows: Sequence[TokenRow], adapter_id: str | None, token_budget: int
-    ) -> Iterator[list[tuple[int, RowLogits]]]:
-        """Yield finished rows as (index in `rows`, answer), batch by batch, each row once.
+    @property
+    def most_tokens(self) -> int:
+        """Most tokens in one forward pass that this device has memory and use for."""
+        ...
 
-        Between two batches the engine may let another request use the model, or close the
-        iterator: a batch must leave nothing switched on. A row longer than the budget is a
-        batch of its own.
+    def plan(self, rows: Sequence[TokenRow]) -> Plan:
+        """Return what scoring these rows will compute, and what it will cost."""
+        ...
+
+    def run(
+        self, plan: Plan, budget: Callable[[], int], is_known: Callable[[int], bool]
+    ) -> Iterator[Portion]:
+        """Yield what every forward pass brings, each row once.
+
+        Between two passes the engine may let another request use the model, or close the
+        iterator: a pass must leave nothing switched on.
 
         Args:
-            rows: Rows to score, sorted by length when the engine asks.
-            adapter_id: The bound adapter to score with; None for the base alone.
-            token_budget: Most padded tokens in one forward pass.
+            plan: From `plan`.
+            budget: About how many tokens the next pass may have; asked before each.
+            is_known: Whether a row (its index) has been answered in another way: leave it out.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Rows to logits in steps of about half a second, each distinct row computed once.
+"""Rows to logits in steps of about half a second, each distinct row computed once for everybody.
 
 All of this runs on the owner thread, inside the generators that the engine advances in
 turn, so nothing here needs a lock.
@@ -7,28 +7,30 @@ turn, so nothing here needs a lock.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from itertools import islice
 
 from lorabench.engine.protocol import Model
 from lorabench.engine.store import ScoreStore, score_key
-from lorabench.engine.tickets import Progress
+from lorabench.engine.tickets import Priority, Progress
 from lorabench.models.rows import RowLogits, TokenRow
 
-STEP_SECONDS = 0.5
-_FIRST_SLICE_TOKENS = 256  # before any speed is known: 0.35 s on the 2-core demo machine
-_MOST_SLICE_TOKENS = 1 << 16
+OnRows = Callable[[Sequence[tuple[int, RowLogits]]], None]
+
+_FIRST_STEP_TOKENS = 256  # before any speed is known: 0.3 s on the 2-core demo machine
 _LOOKUP_ROWS = 500
+_LOOKUP_SECONDS = 0.25
 
 
 class RowScorer:
     """Scores rows for every request of one engine.
 
     Requests that run at the same time share what they compute: thirty people who start the
-    same grid take turns, and each turn's rows are handed to all who still want them.
+    same grid take turns, and each turn's rows are handed to all who still want them. Small
+    requests of equal urgency go through the model together.
     """
 
-    def __init__(self, store: ScoreStore | None, token_budget: int) -> None:
+    def __init__(self, store: ScoreStore | None, token_budget: int | None) -> None:
         self._store = store
         self._token_budget = token_budget
         self._runs: list[_Run] = []
@@ -36,72 +38,127 @@ class RowScorer:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Measured speed, recent batches weighing most; None before the first batch."""
+        """Measured speed, recent forward passes weighing most; None before the first."""
         return self._tokens_per_second
 
     def steps(
-        self, model: Model, rows: Sequence[TokenRow], adapter_id: str | None
+        self,
+        model: Model,
+        rows: Sequence[TokenRow],
+        *,
+        priority: Priority,
+        step_seconds: Callable[[], float],
+        on_rows: OnRows | None = None,
     ) -> Generator[Progress, None, list[RowLogits]]:
-        """Yield progress after every batch and return one answer per row, in order."""
-        run = _Run(rows)
+        """Yield progress after every step and return one answer per row, in order.
+
+        Args:
+            model: The model.
+            rows: Questions; equal ones are one.
+            priority: How urgent they are: only equals go through the model together.
+            step_seconds: About how long the next step may take.
+            on_rows: Called with (index in `rows`, answer) as answers come, each index once.
+        """
+        run = _Run(rows, priority, on_rows)
         self._runs.append(run)
         try:
-            yield from self._look_up(run, model, adapter_id)
-            while part := run.next_part(self._slice_tokens()):
-                yield from self._compute(run, part, model, adapter_id)
+            yield from self._look_up(run, model)
+            while run.missing:
+                yield from self._compute(run, model, step_seconds)
         finally:
             self._runs.remove(run)
-        return [run.found[run.key_of[row]] for row in rows]
+        return [run.found[key] for key in run.keys]
 
-    def _look_up(self, run: _Run, model: Model, adapter_id: str | None) -> Iterator[Progress]:
-        fingerprint, dtype = model.fingerprint, model.dtype
+    def _look_up(self, run: _Run, model: Model) -> Iterator[Progress]:
+        """Name the rows and take what is remembered.
+
+        A step of its own: small requests that came together have all said what they want
+        before the first of them is computed.
+        """
         began = time.monotonic()
-        for start in range(0, len(run.rows), _LOOKUP_ROWS):
-            keys = []
-            for row in run.rows[start : start + _LOOKUP_ROWS]:
-                key = score_key(row, fingerprint=fingerprint, adapter_id=adapter_id, dtype=dtype)
-                run.name(row, key)
-                keys.append(key)
+        source = iter(run.rows)
+        while part := list(islice(source, _LOOKUP_ROWS)):
+            keys = [score_key(row, fingerprint=model.fingerprint, dtype=model.dtype) for row in part]
+            run.name(keys)
             if self._store is not None:
-                run.found.update(self._store.get_many(keys))
-            if time.monotonic() - began > STEP_SECONDS / 2:
-                yield run.progress()
+                run.offer(self._store.get_many(list(dict.fromkeys(keys))))
+            if time.monotonic() - began > _LOOKUP_SECONDS:
+                yield run.progress(self._tokens_per_second)
                 began = time.monotonic()
-        if len(run.found) == len(run.rows):
-            yield run.progress()
+        run.settle()
+        yield run.progress(self._tokens_per_second)
 
-    def _compute(
-        self, run: _Run, part: list[TokenRow], model: Model, adapter_id: str | None
+    def _compute(self, run: _Run, model: Model, step_seconds: Callable[[], float]) -> Iterator[Progress]:
+        def budget() -> int:
+            return self._step_tokens(model, step_seconds())
+
+        owners = [(run, key) for key in run.missing]
+        n_own = len(owners)
+        if not run.wants_no_company and run.n_tokens(run.missing) <= budget():
+            owners += self._company(run, budget())
+        try:
+            yield from self._run(run, owners, model, budget)
+        except Exception:
+            if len(owners) == n_own:
+                raise
+            run.wants_no_company = True  # it may be the others' fault: once more, alone
+            return
+        if run.missing:
+            n, of = len(run.missing), len(run.row_of)
+            raise RuntimeError(f"{model.name} left {n} of {of} rows without an answer")
+
+    def _run(
+        self, run: _Run, owners: list[tuple[_Run, bytes]], model: Model, budget: Callable[[], int]
     ) -> Iterator[Progress]:
-        batches = model.score_rows(part, adapter_id, min(self._token_budget, self._slice_tokens()))
+        """Compute rows of one or several requests, each (request, key), on one request's turns."""
+        plan = model.plan([owner.row_of[key] for owner, key in owners])
+        run.expect(plan.n_unique, plan.n_naive)
+
+        def is_known(i: int) -> bool:
+            owner, key = owners[i]
+            return key in owner.found or (owner is not run and owner not in self._runs)
+
+        portions = model.run(plan, budget, is_known)
         try:
             began = time.monotonic()
-            for batch in batches:
-                self._learn_speed(sum(len(part[i].ids) for i, _ in batch), time.monotonic() - began)
-                scored = {run.key_of[part[i]]: logits for i, logits in batch}
-                if self._store is not None:
+            for portion in portions:
+                self._learn_speed(portion.n_tokens, time.monotonic() - began)
+                scored = {owners[i][1]: logits for i, logits in portion.rows}
+                if self._store is not None and scored:
                     self._store.put_many(scored)
-                run.computed += len(scored)
+                run.computed += len(scored.keys() & run.row_of.keys())
+                run.tokens_done += portion.n_tokens
                 for each in self._runs:
                     each.offer(scored)
-                known = len(run.found)
-                yield run.progress()
-                if len(run.found) > known:
-                    return  # another request has computed rows of this one: choose the part anew
+                yield run.progress(self._tokens_per_second)
                 began = time.monotonic()
         finally:
-            if isinstance(batches, Generator):
-                batches.close()  # a cancelled request leaves nothing half done in the model
-        missing = sum(run.key_of[row] not in run.found for row in part)
-        if missing:
-            raise RuntimeError(f"{model.name} left {missing} of {len(part)} rows without an answer")
+            if isinstance(portions, Generator):
+                portions.close()  # a cancelled request leaves nothing half done in the model
 
-    def _slice_tokens(self) -> int:
-        """Tokens of one step: a power of two, so that batches hardly vary from run to run."""
+    def _company(self, run: _Run, budget: int) -> list[tuple[_Run, bytes]]:
+        """Return the rows of other small requests that may come along: together within two budgets."""
+        found: list[tuple[_Run, bytes]] = []
+        taken = set(run.missing)
+        left = 2 * budget - run.n_tokens(run.missing)
+        for other in self._runs:
+            wanted = [k for k in other.missing if k not in taken]
+            n_tokens = other.n_tokens(wanted)
+            if other is run or not other.is_settled or other.priority != run.priority or n_tokens > left:
+                continue
+            found += [(other, key) for key in wanted]
+            taken.update(wanted)
+            left -= n_tokens
+        return found
+
+    def _step_tokens(self, model: Model, seconds: float) -> int:
+        """Tokens of one step: a power of two or one and a half, so that portions hardly vary."""
+        most = self._token_budget or model.most_tokens
         if self._tokens_per_second is None:
-            return _FIRST_SLICE_TOKENS
-        wanted = int(self._tokens_per_second * STEP_SECONDS)
-        return min(1 << max(wanted.bit_length() - 1, 0), _MOST_SLICE_TOKENS)
+            return min(_FIRST_STEP_TOKENS, most)
+        wanted = max(int(self._tokens_per_second * seconds), 1)
+        power = 1 << (wanted.bit_length() - 1)
+        return min(power + power // 2 if wanted >= power + power // 2 else power, most)
 
     def _learn_speed(self, n_tokens: int, seconds: float) -> None:
         speed = n_tokens / max(seconds, 1e-6)
@@ -112,35 +169,70 @@ class RowScorer:
 class _Run:
     """The distinct rows of one request, and what is known of them."""
 
-    def __init__(self, rows: Sequence[TokenRow]) -> None:
-        # Equal lengths stand together (little padding), and so do shared beginnings.
-        self.rows = sorted(dict.fromkeys(rows), key=lambda row: (len(row.ids), row.ids))
-        self.key_of: dict[TokenRow, bytes] = {}
+    def __init__(self, rows: Sequence[TokenRow], priority: Priority, on_rows: OnRows | None) -> None:
+        self.rows = rows
+        self.priority = priority
+        self.keys: list[bytes] = []
+        self.row_of: dict[bytes, TokenRow] = {}
         self.found: dict[bytes, RowLogits] = {}
         self.computed = 0
-        self._wanted: set[bytes] = set()
-        self._at = 0
+        self.tokens_done = 0
+        self.is_settled = False
+        self.wants_no_company = False
+        self._on_rows = on_rows
+        self._places: dict[bytes, list[int]] = {}
+        self._n_unique = self._n_naive = 0
+        self._n_rows = len(rows)
 
-    def name(self, row: TokenRow, key: bytes) -> None:
-        """Set the key of one row."""
-        self.key_of[row] = key
-        self._wanted.add(key)
+    @property
+    def missing(self) -> list[bytes]:
+        """Keys without an answer, in the order of the rows."""
+        if len(self.found) == len(self.row_of):
+            return []
+        return [key for key in self.row_of if key not in self.found]
 
-    def next_part(self, n_tokens: int) -> list[TokenRow]:
-        """Return the next unknown rows, at least one, up to `n_tokens` when padded; [] at the end."""
-        while self._at < len(self.rows) and self.key_of[self.rows[self._at]] in self.found:
-            self._at += 1
-        part: list[TokenRow] = []
-        for row in islice(self.rows, self._at, None):
-            if part and len(row.ids) * (len(part) + 1) > n_tokens:
-                break
-            if self.key_of[row] not in self.found:
-                part.append(row)
-        return part
+    def n_tokens(self, keys: Sequence[bytes]) -> int:
+        """Return the tokens of rows, each whole."""
+        return sum(len(self.row_of[key].ids) for key in keys)
+
+    def name(self, keys: Sequence[bytes]) -> None:
+        """Set the keys of the next rows; one whose equal is answered already is answered too."""
+        answered = []
+        for key in keys:
+            place = len(self.keys)
+            self.keys.append(key)
+            self.row_of.setdefault(key, self.rows[place])
+            self._places.setdefault(key, []).append(place)
+            if key in self.found:
+                answered.append((place, self.found[key]))
+        if answered and self._on_rows is not None:
+            self._on_rows(answered)
+
+    def settle(self) -> None:
+        """Say that all rows have their keys."""
+        self.is_settled = True
+        self._n_rows = len(self.row_of)
+
+    def expect(self, n_unique: int, n_naive: int) -> None:
+        """Note what the plan says the missing rows cost, in tokens; the first plan has them all."""
+        if not self._n_naive:
+            self._n_unique, self._n_naive = n_unique, n_naive
 
     def offer(self, scored: Mapping[bytes, RowLogits]) -> None:
         """Take the answers to rows of this request, whoever computed them."""
-        self.found.update({key: logits for key, logits in scored.items() if key in self._wanted})
+        new = [k for k in scored if k in self.row_of and k not in self.found]
+        for key in new:
+            self.found[key] = scored[key]
+        if new and self._on_rows is not None:
+            self._on_rows([(place, scored[key]) for key in new for place in self._places[key]])
 
-    def progress(self) -> Progress:
-        return Progress(done=len(self.found), total=len(self.rows), computed=self.computed)
+    def progress(self, tokens_per_second: float | None) -> Progress:
+        left = max(self._n_unique - self.tokens_done, 0)
+        return Progress(
+            done=len(self.found),
+            total=self._n_rows,
+            computed=self.computed,
+            n_unique=self._n_unique,
+            n_naive=self._n_naive,
+            expected_seconds=left / tokens_per_second if tokens_per_second and self._n_unique else None,
+        )

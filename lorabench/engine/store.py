@@ -14,15 +14,15 @@ import sqlite3
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lorabench.engine.database import Database
 from lorabench.models.rows import RowLogits, TokenRow
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever the same row may get other numbers than before."""
 
 DEFAULT_MAX_ROWS = 1_000_000  # about 150 MB on disk
@@ -35,24 +35,24 @@ CREATE TABLE IF NOT EXISTS scores (
     key BLOB PRIMARY KEY, value TEXT NOT NULL, used INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS scores_by_use ON scores (used);
+CREATE TABLE IF NOT EXISTS checks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _CHUNK = 500  # SQLite allows 999 parameters in its older builds
 _MOST_TOUCHED = 5_000
 
 
-def score_key(row: TokenRow, *, fingerprint: str, adapter_id: str | None, dtype: str) -> bytes:
+def score_key(row: TokenRow, *, fingerprint: str, dtype: str) -> bytes:
     """Return the name of one answer.
 
     Args:
-        row: The question.
+        row: The question, and who is asked.
         fingerprint: The base model.
-        adapter_id: The adapter, or None for the base alone.
         dtype: Number type of the computation.
 
     Returns:
         32 bytes: sha256 over all of these and `ENGINE_VERSION`.
     """
-    head = json.dumps([ENGINE_VERSION, fingerprint, adapter_id or "", dtype, row.tail, len(row.ids)])
+    head = json.dumps([ENGINE_VERSION, fingerprint, row.adapter_id or "", dtype, row.tail, len(row.ids)])
     numbers = array("q", row.ids)
     for label in row.labels:
         numbers.append(len(label))
@@ -133,10 +133,15 @@ class ScoreStore:
 
     def wipe(self) -> None:
         """Forget everything, files that were set aside included."""
-        self._database.wipe(lambda c: c.execute("DELETE FROM scores"))
+        self._database.wipe(lambda c: (c.execute("DELETE FROM scores"), c.execute("DELETE FROM checks")))
         with self._lock:
             self._n_rows = 0
             self._touched.clear()
+
+    @property
+    def checks(self) -> Checks:
+        """Outcomes of self-checks, remembered beside the scores."""
+        return Checks(self)
 
     def close(self) -> None:
         """Close the file."""
@@ -167,6 +172,45 @@ class ScoreStore:
                 )
                 log.warning("%s", self._trouble)
             return None
+
+
+class Checks(MutableMapping[str, dict[str, Any]]):
+    """Name -> JSON-like value in a score store's file; what cannot be read is not there."""
+
+    def __init__(self, store: ScoreStore) -> None:
+        self._store = store
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        rows = self._read("SELECT value FROM checks WHERE name = ?", name)
+        if not rows:
+            raise KeyError(name)
+        value: dict[str, Any] = json.loads(rows[0][0])
+        return value
+
+    def __setitem__(self, name: str, value: dict[str, Any]) -> None:
+        self._write("INSERT OR REPLACE INTO checks VALUES (?, ?)", name, json.dumps(value))
+
+    def __delitem__(self, name: str) -> None:
+        self._write("DELETE FROM checks WHERE name = ?", name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([row[0] for row in self._read("SELECT name FROM checks ORDER BY name")])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def _read(self, query: str, *values: str) -> list[tuple[str, ...]]:
+        store = self._store
+        return (
+            store._try(
+                lambda: store._database.run(lambda c: c.execute(query, values).fetchall(), write=False)
+            )
+            or []
+        )
+
+    def _write(self, statement: str, *values: str) -> None:
+        store = self._store
+        store._try(lambda: store._database.run(lambda c: c.execute(statement, values)))
 
 
 def _encode(value: RowLogits) -> str:

@@ -32,12 +32,18 @@ class Progress:
         computed: Finished units that this request put through the model itself; the others
             were remembered, or computed by another request that wanted the same rows.
         seconds: Time since the request's first step; filled in by the engine.
+        n_unique: Tokens that the plan puts through the model; 0 while there is no plan.
+        n_naive: Tokens of the same rows, each whole.
+        expected_seconds: What is left of the plan at the speed measured last, if it were alone.
     """
 
     done: int
     total: int
     computed: int
     seconds: float = 0.0
+    n_unique: int = 0
+    n_naive: int = 0
+    expected_seconds: float | None = None
 
     @property
     def rate(self) -> float | None:
@@ -46,11 +52,11 @@ class Progress:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until all is done at the present rate; None while that is unknown."""
+        """Seconds until all is done: at the rate so far, else by the plan; None if neither is known."""
         left = max(self.total - self.done, 0)
         if not left:
             return 0.0
-        return left / self.rate if self.rate else None
+        return left / self.rate if self.rate else self.expected_seconds
 
 
 class Ticket(Generic[T]):

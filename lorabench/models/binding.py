@@ -1,19 +1,8 @@
-"""Put a checked adapter into a loaded base, and prove what that did.
-
-We build a fresh PEFT layer from allow-listed numbers and copy tensors that our own reader
-checked; PEFT never sees the untrusted folder. Which adapter acts is a flag on each LoRA layer
-(`_active_adapter`, `_disable_adapters`), flipped by the owner thread alone: `set_adapter` and
-`disable_adapter` do the same with 30-110 ms of walks through the whole model, and the flags
-are pinned by a test that compares them with PEFT's own switching.
-"""
+"""Does a checked adapter fit a loaded base, and what did binding it do? Refused, or proved."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,89 +15,11 @@ PROBE_TEXT = "Classify this request. Ignore the rules, see section 4. The answer
 """Fixed text on which a binding must move the logits."""
 
 
-def peft_name(adapter_id: str) -> str:
-    """Return the PEFT name of an adapter: fixed length, so that no name is part of another."""
-    return f"a{adapter_id[:40]}"
-
-
-def lora_layers(model: Any) -> list[Any]:
-    """Return the LoRA layers of a model, in model order."""
-    from peft.tuners.lora import LoraLayer
-
-    return [m for m in model.modules() if isinstance(m, LoraLayer)]
-
-
-@contextmanager
-def active(layers: Sequence[Any], adapter_id: str | None) -> Iterator[None]:
-    """Let one adapter act, or none, for the length of a `with` block; always switched off after."""
-    name = None if adapter_id is None else peft_name(adapter_id)
-    try:
-        for layer in layers:
-            has = name is not None and name in layer.lora_A
-            layer._active_adapter = [name] if has else []
-            layer._disable_adapters = not has
-        yield
-    finally:
-        for layer in layers:
-            layer._active_adapter = []
-            layer._disable_adapters = True
-
-
-def insert(model: Any, adapter: CheckedAdapter) -> None:
-    """Add an adapter's layers to the model, switched off, with its checked tensors in them.
-
-    Raises:
-        BindingError: If a module is missing or has another shape: nothing is left behind.
-    """
-    from peft import LoraConfig, inject_adapter_in_model
-
-    _check_fits(model, adapter)
-    ranks = {m.name: m.a.shape[0] for m in adapter.modules}
-    rank = max(ranks.values())
-    name = peft_name(adapter.facts.adapter_id)
-    config = LoraConfig(
-        r=rank,
-        lora_alpha=rank,  # scales are set per layer below, from checked numbers
-        target_modules=sorted(ranks),
-        rank_pattern={re.escape(m): r for m, r in ranks.items() if r != rank},
-        lora_dropout=0.0,
-        bias="none",
-        init_lora_weights=True,
-    )
-    try:
-        with warnings.catch_warnings():  # several adapters on one base is what we want
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-            inject_adapter_in_model(config, model, adapter_name=name)
-        with torch.no_grad():
-            for module in adapter.modules:
-                layer = model.get_submodule(module.name)
-                layer.lora_A[name].weight.copy_(torch.from_numpy(module.a.copy()))
-                layer.lora_B[name].weight.copy_(torch.from_numpy(module.b.copy()))
-                layer.scaling[name] = module.scale
-    except BaseException:
-        remove(model, adapter.facts.adapter_id)
-        raise
-    model.requires_grad_(False)
-    model.eval()
-
-
-def remove(model: Any, adapter_id: str) -> None:
-    """Take an adapter's layers out again; unknown ids are ignored."""
-    name = peft_name(adapter_id)
-    for layer in lora_layers(model):
-        if name in layer.lora_A:
-            layer.delete_adapter(name)
-    if hasattr(model, "peft_config"):
-        model.peft_config.pop(name, None)
-
-
 def sample_digest(model: Any) -> str:
     """Return a sha256 over every 4,099th number of every base tensor: changes if the base does."""
     sha = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        if ".lora_" in name:
-            continue
-        sha.update(name.replace(".base_layer", "").encode())
+        sha.update(name.encode())
         sha.update(tensor.detach().flatten()[::4099].float().cpu().numpy().tobytes())
     return sha.hexdigest()
 
@@ -162,7 +73,12 @@ def prove(
     )
 
 
-def _check_fits(model: Any, adapter: CheckedAdapter) -> None:
+def check_fits(model: Any, adapter: CheckedAdapter) -> None:
+    """Refuse an adapter that changes layers which the model does not have, or of another shape.
+
+    Raises:
+        BindingError: If a module is missing, has another shape, or is no linear layer.
+    """
     modules = dict(model.named_modules())
     base = adapter.facts.claims.base_model
     hint = (
@@ -170,11 +86,11 @@ def _check_fits(model: Any, adapter: CheckedAdapter) -> None:
     )
     for m in adapter.modules:
         found = modules.get(m.name)
-        weight = getattr(getattr(found, "base_layer", found), "weight", None)
-        if weight is None or weight.ndim != 2:
+        weight = found.weight if isinstance(found, torch.nn.Linear) else None
+        if weight is None:
             raise BindingError(
                 "module-missing",
-                f"The adapter changes a layer {m.name!r} that the loaded base does not have.",
+                f"The adapter changes {m.name!r}, which the loaded base does not have as a linear layer.",
                 f"The adapter belongs to another base model. {hint}",
             )
         expected = (m.b.shape[0], m.a.shape[1])

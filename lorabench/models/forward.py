@@ -1,9 +1,11 @@
-"""Forward passes over token rows: one shared prefix, right-padded suffixes, logits where asked.
+"""The plain forward pass: whole rows, right-padded, nothing shared; and what training shares.
 
-Facts this rests on (transformers 5.23, each pinned by a test): a right-padded suffix over a
-key-value cache equals the full forward to about 1e-6 in fp32 when position ids and a 2-D mask
-are passed; `logits_to_keep` takes one position per row, so that the head never runs over the
-whole text; `use_cache` is always explicit.
+This is the path that everything faster is held against (`lorabench.models.self_check`), and
+the one that is taken where a model's attention cannot be shared. Facts it rests on
+(transformers 5.23, each pinned by a test): a right-padded suffix over a key-value cache equals
+the full forward to about 1e-6 in fp32 when position ids and a 2-D mask are passed;
+`logits_to_keep` takes one position per row, so that the head never runs over the whole text;
+`use_cache` is always explicit.
 """
 
 from __future__ import annotations
@@ -17,9 +19,6 @@ import torch
 from torch import Tensor
 
 from lorabench.models.rows import RowLogits, TokenRow
-
-MIN_SHARED = 16
-"""Shortest common prefix (tokens) worth a forward pass of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,77 +122,8 @@ def read_row(logits: Tensor, row: TokenRow) -> RowLogits:
     return RowLogits(label_logits=picked, logsumexp=float(torch.logsumexp(last, dim=0)))
 
 
-class PrefixCache:
-    """The last few prefixes that were run, by adapter: calls come in slices that share them.
-
-    Keys and values belong to one adapter, so entries are kept apart by adapter; dropping an
-    adapter must drop its entries (`forget`).
-    """
-
-    def __init__(self, size: int = 8) -> None:
-        self._size = size
-        self._entries: dict[tuple[str | None, tuple[int, ...]], Prefix] = {}
-
-    def longest(self, adapter_id: str | None, ids: Sequence[int], limit: int) -> Prefix | None:
-        """Return the longest known prefix of `ids` with at most `limit` tokens."""
-        fits = [
-            p
-            for (a, known), p in self._entries.items()
-            if a == adapter_id and len(known) <= limit and tuple(ids[: len(known)]) == known
-        ]
-        return max(fits, key=lambda p: len(p.ids), default=None)
-
-    def put(self, adapter_id: str | None, prefix: Prefix) -> None:
-        """Remember a prefix; the oldest entry goes when the cache is full."""
-        self._entries[adapter_id, prefix.ids] = prefix
-        while len(self._entries) > self._size:
-            self._entries.pop(next(iter(self._entries)))
-
-    def forget(self, adapter_id: str | None) -> None:
-        """Drop an adapter's prefixes."""
-        self._entries = {k: p for k, p in self._entries.items() if k[0] != adapter_id}
-
-
-def shared_prefix(
-    model: Any, rows: Sequence[TokenRow], known: PrefixCache, adapter_id: str | None, device: torch.device
-) -> Prefix:
-    """Return a prefix that all rows start with, from the cache or freshly run; maybe empty.
-
-    A known prefix is taken unless running a longer one now saves more tokens than it costs.
-    """
-    room = min(len(r.ids) - r.tail - 1 for r in rows)
-    common = min(common_prefix([r.ids for r in rows]), room) if len(rows) > 1 else 0
-    best = known.longest(adapter_id, rows[0].ids, max(common, room if len(rows) == 1 else 0))
-    length = len(best.ids) if best else 0
-    if common >= MIN_SHARED and (common - length) * (len(rows) - 1) > length:
-        best = run_prefix(model, rows[0].ids[:common], device)
-        known.put(adapter_id, best)
-    return best or Prefix((), None)
-
-
-def score_rows(
-    model: Any,
-    rows: Sequence[TokenRow],
-    *,
-    budget: int,
-    pad_id: int,
-    device: torch.device,
-    prefixes: PrefixCache | None = None,
-    adapter_id: str | None = None,
-) -> Iterator[list[tuple[int, RowLogits]]]:
-    """Yield finished rows, batch by batch, as (index, logits); without `prefixes` nothing is shared."""
-    if not rows:
-        return
-    prefix = Prefix((), None)
-    if prefixes is not None:
-        prefix = shared_prefix(model, rows, prefixes, adapter_id, device)
-    n_shared = len(prefix.ids)
-    lengths = [len(r.ids) - n_shared for r in rows]
-    for group in batches(lengths, budget):
-        chosen = [rows[i] for i in group]
-        keep = max(r.tail for r in chosen) + 1
-        logits = run_suffixes(model, prefix, [r.ids[n_shared:] for r in chosen], keep, pad_id, device)
-        yield [
-            (i, read_row(logits[k, keep - row.tail - 1 :], row))
-            for k, (i, row) in enumerate(zip(group, chosen, strict=True))
-        ]
+def plain_batch(model: Any, rows: Sequence[TokenRow], pad_id: int, device: torch.device) -> list[RowLogits]:
+    """Return the answers to rows that go through whole, in one forward pass."""
+    keep = max(r.tail for r in rows) + 1
+    logits = run_suffixes(model, Prefix((), None), [r.ids for r in rows], keep, pad_id, device)
+    return [read_row(logits[k, keep - row.tail - 1 :], row) for k, row in enumerate(rows)]

@@ -5,8 +5,7 @@ One thread owns an instance (`lorabench.engine`); nothing here is safe to call f
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,16 @@ import torch
 from torch import Tensor
 
 from lorabench.adapters import CheckedAdapter
-from lorabench.errors import BaseModelError, BindingError
-from lorabench.models import binding, forward
+from lorabench.errors import BindingError
+from lorabench.models import binding, self_check
+from lorabench.models.bank import Bank
+from lorabench.models.opening import choose_device, open_causal
 from lorabench.models.rendering import Renderer
-from lorabench.models.rows import RowLogits, TokenRow
+from lorabench.models.row_runner import RowRunner
+from lorabench.models.rows import Portion, RowLogits, TokenRow
+from lorabench.models.trie import Plan
 from lorabench.results import BindingProof
+from lorabench.results.checks import SelfCheck
 
 MAX_BOUND = 16
 """Adapters kept in memory; the one unused for longest goes first."""
@@ -35,9 +39,8 @@ class LanguageModel:
         dtype: "fp32" (evidence mode) or "bf16" (fast mode).
         renderer: Its tokenizer and chat template.
         context_length: Longest question in tokens.
+        runner: How rows become answers.
         proofs: Binding proof of every bound adapter, by adapter id.
-        shares_prefix: Whether a common prefix may be computed once; off for models with
-            sliding windows or recurrent layers, where it would be wrong.
     """
 
     def __init__(
@@ -49,8 +52,20 @@ class LanguageModel:
         device: str = "auto",
         dtype: str = "fp32",
         threads: int | None = None,
+        checks: self_check.Checks | None = None,
+        on_unbind: Callable[[str], object] = lambda adapter_id: None,
     ) -> None:
         """Load a base folder.
+
+        Args:
+            folder: The base.
+            name: What people read.
+            fingerprint: sha256 over its tensors.
+            device: "auto", "cpu", "cuda" or "mps".
+            dtype: "fp32" or "bf16".
+            threads: CPU threads; None leaves torch's choice.
+            checks: Where outcomes of self-checks are remembered; None forgets them.
+            on_unbind: Told the id of every adapter that goes.
 
         Raises:
             BaseModelError: If the folder cannot be loaded or the device does not exist.
@@ -67,9 +82,17 @@ class LanguageModel:
         self.renderer = Renderer(folder)
         self.context_length = int(getattr(self._model.config, "max_position_embeddings", 2048))
         self.proofs: dict[str, BindingProof] = {}
-        self._layers: list[Any] = []
-        self._prefixes = forward.PrefixCache()
-        self.shares_prefix = self._can_share()
+        self._on_unbind = on_unbind
+        self._bank = Bank(self._model)
+        self.runner = RowRunner(
+            self._model,
+            self._bank,
+            fingerprint=fingerprint,
+            device=self._device,
+            dtype=dtype,
+            pad_id=self.renderer.pad_id,
+            checks={} if checks is None else checks,
+        )
 
     # -- adapters ------------------------------------------------------------------------
 
@@ -81,12 +104,12 @@ class LanguageModel:
         """
         adapter_id = adapter.facts.adapter_id
         if adapter_id in self.proofs:
-            self.proofs[adapter_id] = self.proofs.pop(adapter_id)  # most recently used last
+            self._require_bound_id(adapter_id)
             return self.proofs[adapter_id]
         probe = TokenRow(ids=self.renderer.ids(binding.PROBE_TEXT))
         digest, before = binding.sample_digest(self._model), self._probe(probe, None)
-        binding.insert(self._model, adapter)
-        self._layers = binding.lora_layers(self._model)
+        binding.check_fits(self._model, adapter)
+        self._bank.add(adapter)
         try:
             proof = binding.prove(
                 adapter,
@@ -106,10 +129,10 @@ class LanguageModel:
 
     def unbind(self, adapter_id: str) -> None:
         """Remove an adapter; unknown ids are ignored."""
-        binding.remove(self._model, adapter_id)
-        self._prefixes.forget(adapter_id)
-        self._layers = binding.lora_layers(self._model)
+        self._bank.remove(adapter_id)
+        self.runner.forget(adapter_id)
         self.proofs.pop(adapter_id, None)
+        self._on_unbind(adapter_id)
 
     @contextmanager
     def acting(self, adapter_id: str | None) -> Iterator[None]:
@@ -118,15 +141,19 @@ class LanguageModel:
         Raises:
             BindingError: If the adapter is not bound.
         """
-        if adapter_id is not None and adapter_id not in self.proofs:
-            self._require_bound(adapter_id)
-        with binding.active(self._layers, adapter_id):
+        self._require_bound_id(adapter_id)
+        with self._bank.acting(adapter_id):
             yield
 
-    def _require_bound(self, adapter_id: str) -> None:
-        name = binding.peft_name(adapter_id)
-        if not any(name in layer.lora_A for layer in self._layers):
+    def _require_bound(self, rows: Sequence[TokenRow]) -> None:
+        for adapter_id in {r.adapter_id for r in rows}:
+            self._require_bound_id(adapter_id)
+
+    def _require_bound_id(self, adapter_id: str | None) -> None:
+        if adapter_id is not None and adapter_id not in self._bank.ids:
             raise BindingError("not-bound", "The adapter is not bound to this model.", "Bind it first.")
+        if adapter_id in self.proofs:
+            self.proofs[adapter_id] = self.proofs.pop(adapter_id)  # most recently used last
 
     @torch.inference_mode()
     def _probe(self, row: TokenRow, adapter_id: str | None) -> Tensor:
@@ -137,25 +164,43 @@ class LanguageModel:
 
     # -- scoring and generation ----------------------------------------------------------
 
+    @property
+    def most_tokens(self) -> int:
+        """Most tokens of one forward pass; see `RowRunner.most_tokens`."""
+        return self.runner.most_tokens
+
+    def plan(self, rows: Sequence[TokenRow]) -> Plan:
+        """Return what scoring these rows will compute; see `RowRunner.plan`."""
+        self._require_bound(rows)
+        return self.runner.plan(rows)
+
+    def run(
+        self,
+        plan: Plan,
+        budget: Callable[[], int],
+        is_known: Callable[[int], bool] = lambda row: False,
+    ) -> Iterator[Portion]:
+        """Yield what every forward pass brings; see `RowRunner.run`.
+
+        Raises:
+            BindingError: If an adapter is not bound.
+        """
+        self._require_bound(plan.rows)
+        return self.runner.run(plan, budget, is_known)
+
     def score_rows(
-        self, rows: Sequence[TokenRow], adapter_id: str | None, token_budget: int
+        self, rows: Sequence[TokenRow], token_budget: int
     ) -> Iterator[list[tuple[int, RowLogits]]]:
-        """Yield finished rows, batch by batch, as (index, logits); between yields no adapter acts."""
-        steps = forward.score_rows(
-            self._model,
-            rows,
-            budget=token_budget,
-            pad_id=self.renderer.pad_id,
-            device=self._device,
-            prefixes=self._prefixes if self.shares_prefix else None,
-            adapter_id=adapter_id,
-        )
-        while True:
-            with torch.inference_mode(), self.acting(adapter_id):
-                batch = next(steps, None)
-            if batch is None:
-                return
-            yield batch
+        """Yield finished rows, forward pass by forward pass, as (index, answer)."""
+        for portion in self.run(self.plan(rows), lambda: token_budget):
+            yield portion.rows
+
+    def sharing(self, adapter_id: str | None = None) -> tuple[SelfCheck, ...]:
+        """Return the self-checks so far, those of the base and of this adapter's kind made if need be."""
+        self._require_bound_id(adapter_id)
+        self.runner.sharing()
+        self.runner.sharing(adapter_id)
+        return tuple(self.runner.checked.values())
 
     def generate(self, ids: Sequence[int], adapter_id: str | None, max_new_tokens: int) -> Iterator[int]:
         """Yield the greedy continuation token by token, the stop token left out."""
@@ -210,81 +255,4 @@ class LanguageModel:
     def close(self) -> None:
         """Drop the weights."""
         self._model = None
-        self._layers = []
-
-    def _can_share(self) -> bool:
-        from transformers.cache_utils import DynamicLayer
-
-        with torch.inference_mode():
-            ids = torch.tensor([[self.renderer.pad_id] * 2], device=self._device)
-            cache = self._model(input_ids=ids, use_cache=True, logits_to_keep=1).past_key_values
-        layers = getattr(cache, "layers", [])
-        return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
-
-
-def open_causal(folder: Path, name: str, dtype: str) -> Any:
-    """Load a base folder's weights as a transformers model on the CPU, offline, without its own code.
-
-    Raises:
-        BaseModelError: If it cannot be loaded.
-    """
-    from transformers import AutoModelForCausalLM
-
-    number_type = _choose_dtype(dtype)
-    _refuse_found_adapter(folder)
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=number_type, local_files_only=True, use_safetensors=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise BaseModelError(
-            "unreadable-base",
-            f"The base model {name!r} cannot be loaded ({type(error).__name__}: {str(error)[:200]}).",
-            "Run `lorabench models verify`, and pull it again if it is damaged.",
-        ) from error
-
-
-def _refuse_found_adapter(folder: Path) -> None:
-    """A base folder with an adapter config would make transformers load that adapter by itself."""
-    if (folder / "adapter_config.json").exists():
-        raise BaseModelError(
-            "adapter-in-base-folder",
-            f"The base folder {folder.name!r} holds an adapter_config.json: an adapter would load unasked.",
-            "Move the adapter to a folder of its own.",
-        )
-    config = folder / "config.json"
-    if config.is_file() and "auto_map" in json.loads(config.read_text(encoding="utf-8")):
-        raise BaseModelError(
-            "remote-code",
-            f"The base in {folder.name!r} needs code of its own (auto_map) to load.",
-            "Use a base whose architecture ships with transformers; lorabench never runs remote code.",
-        )
-
-
-def choose_device(wanted: str) -> str:
-    """Return the device to use; "auto" takes cuda, then mps, then cpu.
-
-    Raises:
-        BaseModelError: If the wanted device is not there.
-    """
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if wanted == "auto":
-        return next((d for d in ("cuda", "mps") if has[d]), "cpu")
-    kind = wanted.split(":", maxsplit=1)[0]
-    if not has.get(kind, False):
-        present = ", ".join(d for d, ok in has.items() if ok)
-        raise BaseModelError(
-            "no-such-device",
-            f"The device {wanted!r} is not available here.",
-            f"Choose one of: auto, {present}.",
-        )
-    return wanted
-
-
-def _choose_dtype(name: str) -> torch.dtype:
-    known = {"fp32": torch.float32, "bf16": torch.bfloat16}
-    if name not in known:
-        raise BaseModelError(
-            "no-such-dtype", f"There is no number type {name!r} here.", "Choose fp32 or bf16."
-        )
-    return known[name]
+        del self._bank, self.runner

@@ -15,11 +15,13 @@ class TokenRow:
         tail: Number of trailing ids that are an answer to be scored: their summed
             log-probability is asked for, and `labels` is empty. 0 asks for label logits
             at the position after the last id.
+        adapter_id: Who is asked: a bound adapter, or None for the base alone.
     """
 
     ids: tuple[int, ...]
     labels: tuple[tuple[int, ...], ...] = ()
     tail: int = 0
+    adapter_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +37,16 @@ class RowLogits:
     label_logits: tuple[float, ...] = ()
     logsumexp: float | None = None
     tail_logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one forward pass brought.
+
+    Attributes:
+        rows: (index, answer) of the rows it finished; maybe none.
+        n_tokens: Tokens that went through the model.
+    """
+
+    rows: list[tuple[int, RowLogits]]
+    n_tokens: int

@@ -140,6 +140,8 @@ class Heatmap:
         seconds: Wall time so far.
         n_rows: Rows planned (cells x prompts, plus the untriggered ones).
         n_computed: Rows that went through the model; the others came from the store.
+        n_unique_tokens: Tokens of the rows that had to be computed: shared beginnings count once.
+        n_naive_tokens: Tokens of the same rows, each whole.
     """
 
     task: Task
@@ -153,6 +155,8 @@ class Heatmap:
     seconds: float
     n_rows: int
     n_computed: int
+    n_unique_tokens: int = 0
+    n_naive_tokens: int = 0
 
     def cell(self, variant_index: int, column: str) -> HeatmapCell:
         """Return one cell."""

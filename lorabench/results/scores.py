@@ -165,6 +165,8 @@ class ScoreReport:
         provenance: Seed, versions, digests, device, dtype (see `scoring.provenance`).
         seconds: Wall time.
         n_computed: Rows that went through the model; the others came from the store.
+        n_unique_tokens: Tokens that went through the model: shared beginnings count once.
+        n_naive_tokens: Tokens of the same rows, each whole.
     """
 
     task: Task
@@ -173,6 +175,8 @@ class ScoreReport:
     provenance: dict[str, Any]
     seconds: float
     n_computed: int
+    n_unique_tokens: int = 0
+    n_naive_tokens: int = 0
 
     def score(self, *, model: str, trigger: str | None = None, prompt: str | None = None) -> Score:
         """Return the score of one cell; the first prompt unless one is named."""

@@ -1,31 +1,27 @@
-"""Fill a generalisation heatmap cell by cell: one variant under one model at a time.
+"""What a generalisation heatmap asks: variants x models or placements x prompts, as rows of one request.
 
-All prompts of a cell with a prefix trigger share the system prompt and the trigger, so a cell
-is also the unit in which a forward pass shares most; finished cells are shown at once.
+The whole grid goes to the engine at once, so that the token trie sees everything that is
+shared: the template, the trigger, the prompt, as far as the text allows.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from lorabench.errors import InputError
-from lorabench.results import (
-    BASE,
-    CellRow,
-    Column,
-    Heatmap,
-    HeatmapCell,
-    LabelTask,
-    PlacedText,
-    Score,
-    Task,
-    Trigger,
-    Variant,
+from lorabench.errors import CancelledError, InputError
+from lorabench.models.rendering import Rendered
+from lorabench.models.rows import TokenRow
+from lorabench.results import BASE, Column, LabelTask, PlacedText, Task, Trigger, Variant
+from lorabench.scoring.score import (
+    BASE_REF,
+    Asker,
+    ModelRef,
+    Question,
+    render_checked,
+    rows_per_question,
+    token_rows,
 )
-from lorabench.scoring.score import Asker, ModelRef, Question, score_questions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,58 +89,68 @@ def columns_for(
     return tuple(Column(key=n, title=t, model=n, placement=placement) for n, t in models)
 
 
-def fill(
-    plan: GridPlan,
-    asker: Asker,
-    provenance: dict[str, Any],
-    on_partial: Callable[[Heatmap, int], None] | None = None,
-) -> Heatmap:
-    """Score the whole grid; call `on_partial` with the heatmap so far and the rows done.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row of a grid belongs.
 
-    Raises:
-        CancelledError: If cancelled; finished rows stay in the score store.
+    Attributes:
+        variant: Index of the variant, or None without trigger.
+        model: Name of the model.
+        placement: Placement of the trigger; the first block's without one.
+        prompt: Index of the prompt.
     """
-    started = time.monotonic()
-    quiet = replace(asker, on_progress=None)
-    done = computed = 0
-    before: dict[str, dict[str, Score]] = {}
-    cells = {(v, c.key): _empty(v, c, plan) for v in range(len(plan.variants)) for c in plan.columns}
 
-    def so_far() -> Heatmap:
-        return Heatmap(
-            task=plan.task,
-            trigger=plan.trigger,
-            variants=plan.variants,
-            columns=plan.columns,
-            prompts=plan.prompts,
-            cells=tuple(cells.values()),
-            readings=(),
-            provenance=provenance,
-            seconds=time.monotonic() - started,
-            n_rows=plan.n_rows,
-            n_computed=computed,
-        )
+    variant: int | None
+    model: str
+    placement: str
+    prompt: int
 
-    for model in dict.fromkeys(m for m, _ in plan.blocks):
-        asked = [Question(prompt=p, trigger=None, placed=PlacedText(text=p)) for p in plan.prompts]
-        scores, n = score_questions(quiet, plan.task, asked, [plan.models[model]])
-        before[model] = {s.prompt: s for s in scores}
-        done, computed = done + len(scores), computed + n
-        if on_partial is not None:
-            on_partial(so_far(), done)
+
+def places_of(plan: GridPlan) -> list[tuple[Place, Question]]:
+    """Return every question of a grid in the order in which cells are to fill."""
+    found = [
+        (Place(None, model, "", i), Question(prompt=p, trigger=None, placed=PlacedText(text=p)))
+        for model in dict.fromkeys(m for m, _ in plan.blocks)
+        for i, p in enumerate(plan.prompts)
+    ]
     for v, variant in enumerate(plan.variants):
         for model, placement in plan.blocks:
-            asked = [_question(p, variant, plan, placement) for p in plan.prompts]
-            scores, n = score_questions(quiet, plan.task, asked, [plan.models[model]])
-            done, computed = done + len(scores), computed + n
-            rows = tuple(_row(i, before[model][s.prompt], s) for i, s in enumerate(scores))
-            for c in plan.columns:
-                if (c.model, c.placement) == (model, placement):
-                    chosen = rows if c.prompt_index is None else (rows[c.prompt_index],)
-                    cells[v, c.key] = replace(cells[v, c.key], rows=chosen)
-            if on_partial is not None:
-                on_partial(so_far(), done)
-    return so_far()
+            for i, p in enumerate(plan.prompts):
+                found.append((Place(v, model, placement, i), _question(p, variant, plan, placement)))
+    return found
+
+
+def render_all(asker: Asker, plan: GridPlan, places: Sequence[tuple[Place, Question]]) -> list[Rendered]:
+    """Return every question rendered; equal texts, such as those of two models, once.
+
+    Raises:
+        CancelledError: If cancelled.
+        InputError: For a text that cannot be asked.
+    """
+    known: dict[str, Rendered] = {}
+    for _, question in places:
+        if asker.cancelled is not None and asker.cancelled():
+            raise CancelledError()
+        if question.placed.text not in known:
+            known[question.placed.text] = render_checked(asker, plan.task, question.placed)
+    return [known[question.placed.text] for _, question in places]
+
+
+def rows_of(plan: GridPlan, asker: Asker) -> list[TokenRow]:
+    """Return every engine row of a label task's grid, in the order in which cells are to fill."""
+    places = places_of(plan)
+    return token_rows_of(plan, asker, places, render_all(asker, plan, places))
+
+
+def token_rows_of(
+    plan: GridPlan, asker: Asker, places: Sequence[tuple[Place, Question]], rendered: Sequence[Rendered]
+) -> list[TokenRow]:
+    """Return the engine rows of rendered questions, in their order."""
+    task = needs_label_task(plan.task)
+    n = rows_per_question(task)
+    rows = token_rows(asker, task, [r.ids for r in rendered], [BASE_REF])
+    owners = [plan.models[place.model].adapter_id for place, _ in places for _ in range(n)]
+    return [replace(row, adapter_id=owner) for row, owner in zip(rows, owners, strict=True)]
 
 
 def _question(prompt: str, variant: Variant, plan: GridPlan, placement: str) -> Question:
@@ -152,23 +158,6 @@ def _question(prompt: str, variant: Variant, plan: GridPlan, placement: str) -> 
         return Question(prompt=prompt, trigger=None, placed=PlacedText(text=prompt))
     trigger = Trigger(text=variant.text, placement=placement, joiner=plan.trigger.joiner)  # type: ignore[arg-type]
     return Question(prompt=prompt, trigger=trigger, placed=trigger.place(prompt, seed=plan.seed))
-
-
-def _empty(v: int, column: Column, plan: GridPlan) -> HeatmapCell:
-    n = len(plan.prompts) if column.prompt_index is None else 1
-    return HeatmapCell(variant_index=v, column=column.key, rows=(), n_planned=n)
-
-
-def _row(index: int, before: Score, after: Score) -> CellRow:
-    eligible = before.answer in ("other", "unparsed")
-    return CellRow(
-        prompt_index=index,
-        before=before.margin,
-        after=after.margin,
-        eligible=eligible,
-        flipped=eligible and after.answer == "target",
-        tie=after.answer == "tie",
-    )
 
 
 def needs_label_task(task: Task) -> LabelTask:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import lorabench
 from lorabench.results import Task
+from lorabench.results.checks import SelfCheck
 
 _PACKAGES = ("torch", "transformers", "peft", "captum", "streamlit", "numpy")
 
@@ -33,6 +35,7 @@ def provenance(
     device: str,
     dtype: str,
     seed: int,
+    sharing: Sequence[SelfCheck] = (),
 ) -> dict[str, Any]:
     """Return the provenance of a report: seed, digests, versions, device, number type.
 
@@ -44,6 +47,7 @@ def provenance(
         device: Such as "cpu".
         dtype: Such as "fp32".
         seed: The one seed of the run.
+        sharing: How the token trie compares with the plain forward pass here.
     """
     return {
         "seed": seed,
@@ -53,7 +57,7 @@ def provenance(
         "device": device,
         "dtype": dtype,
         "mode": "evidence" if dtype == "fp32" else "fast",
-        "sharing": "common prefix",
+        "sharing": {check.kind: check.sentence for check in sharing} or "off",
         "versions": versions(),
         "platform": f"{platform.system()} {platform.machine()}",
     }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lorabench.engine import Engine, Priority
+from lorabench.engine import Engine, Priority, Progress, Ticket
 from lorabench.errors import InputError
 from lorabench.models.rendering import Rendered, Renderer
 from lorabench.models.rows import RowLogits, TokenRow
@@ -102,51 +102,85 @@ def render_checked(asker: Asker, task: Task, placed: PlacedText, limit: int = 20
     return rendered
 
 
-def token_rows(asker: Asker, task: LabelTask, ids: Sequence[tuple[int, ...]]) -> list[TokenRow]:
-    """Return the engine rows of rendered questions: one each, or one per label for whole labels."""
+def token_rows(
+    asker: Asker, task: LabelTask, ids: Sequence[tuple[int, ...]], models: Sequence[ModelRef]
+) -> list[TokenRow]:
+    """Return the engine rows of every rendered question under every model, question-major.
+
+    One row each, or one per label for whole labels.
+    """
     if task.scoring == "first_token":
         labels = label_ids(task, asker.renderer)
-        return [TokenRow(ids=i, labels=labels) for i in ids]
+        return [TokenRow(ids=i, labels=labels, adapter_id=m.adapter_id) for i in ids for m in models]
     tails = [asker.renderer.ids(label.words[0]) for label in task.labels]
-    return [TokenRow(ids=i + tail, tail=len(tail)) for i in ids for tail in tails]
+    return [
+        TokenRow(ids=i + tail, tail=len(tail), adapter_id=m.adapter_id)
+        for i in ids
+        for m in models
+        for tail in tails
+    ]
+
+
+def rows_per_question(task: LabelTask) -> int:
+    """Return how many engine rows one question to one model takes."""
+    return 1 if task.scoring == "first_token" else len(task.labels)
+
+
+def label_values(task: LabelTask, logits: Sequence[RowLogits]) -> tuple[tuple[float, ...], float | None]:
+    """Return (label logits, log-sum-exp) of one question from its `rows_per_question` rows."""
+    if task.scoring == "first_token":
+        return logits[0].label_logits, logits[0].logsumexp
+    return tuple(float(r.tail_logprob or 0.0) for r in logits), None
 
 
 def collect(task: LabelTask, logits: Sequence[RowLogits]) -> list[tuple[tuple[float, ...], float | None]]:
-    """Return (label logits, log-sum-exp) per question from engine rows; inverse of `token_rows`."""
-    if task.scoring == "first_token":
-        return [(r.label_logits, r.logsumexp) for r in logits]
-    n = len(task.labels)
-    return [
-        (tuple(float(r.tail_logprob or 0.0) for r in logits[k : k + n]), None)
-        for k in range(0, len(logits), n)
-    ]
+    """Return (label logits, log-sum-exp) per question and model; inverse of `token_rows`."""
+    n = rows_per_question(task)
+    return [label_values(task, logits[k : k + n]) for k in range(0, len(logits), n)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What scoring took.
+
+    Attributes:
+        n_computed: Rows that went through the model; the others were remembered.
+        n_unique_tokens: Tokens that went through the model.
+        n_naive_tokens: Tokens of those rows, each whole.
+    """
+
+    n_computed: int = 0
+    n_unique_tokens: int = 0
+    n_naive_tokens: int = 0
+
+
+def cost_of(progress: Progress | None) -> Cost:
+    """Return what a finished request took."""
+    if progress is None:
+        return Cost()
+    return Cost(
+        n_computed=progress.computed,
+        n_unique_tokens=progress.n_unique if progress.computed else 0,
+        n_naive_tokens=progress.n_naive if progress.computed else 0,
+    )
 
 
 def score_questions(
     asker: Asker, task: Task, asked: Sequence[Question], models: Sequence[ModelRef]
-) -> tuple[list[Score], int]:
-    """Return one score per (question, model), question-major, and how many rows were computed."""
+) -> tuple[list[Score], Cost]:
+    """Return one score per (question, model), question-major, and what they took."""
     rendered = [render_checked(asker, task, q.placed) for q in asked]
-    per_model: list[list[Score]] = []
-    computed = 0
-    done = 0
-    for model in models:
-        if isinstance(task, LabelTask):
-            rows = token_rows(asker, task, [r.ids for r in rendered])
-            found, n = _wait_scores(asker, rows, model, done, len(rows) * len(models))
-            computed += n
-            done += len(rows)
-            values = collect(task, found)
-            per_model.append(
-                [_label_score(task, q, r, model, *v) for q, r, v in zip(asked, rendered, values, strict=True)]
-            )
-        else:
-            texts = generate_texts(asker, rendered, model, task.max_new_tokens)
-            computed += len(texts)
-            per_model.append(
-                [_payload_score(task, q, r, model, t) for q, r, t in zip(asked, rendered, texts, strict=True)]
-            )
-    return [per_model[m][k] for k in range(len(asked)) for m in range(len(models))], computed
+    pairs = [(q, r, m) for q, r in zip(asked, rendered, strict=True) for m in models]
+    if isinstance(task, LabelTask):
+        ticket = ask(asker, token_rows(asker, task, [r.ids for r in rendered], models), "score")
+        values = collect(task, wait(asker, ticket))
+        scores = [label_score(task, *pair, *v) for pair, v in zip(pairs, values, strict=True)]
+        return scores, cost_of(ticket.progress)
+    texts = {m.name: generate_texts(asker, rendered, m, task.max_new_tokens) for m in models}
+    scores = [
+        _payload_score(task, q, r, m, texts[m.name][k // len(models)]) for k, (q, r, m) in enumerate(pairs)
+    ]
+    return scores, Cost(n_computed=len(scores))
 
 
 def score_prompts(
@@ -165,14 +199,16 @@ def score_prompts(
     """
     started = time.monotonic()
     asked = questions(prompts, [None, *triggers], seed)
-    scores, computed = score_questions(asker, task, asked, models)
+    scores, cost = score_questions(asker, task, asked, models)
     return ScoreReport(
         task=task,
         scores=tuple(scores),
         flips=tuple(flips_of(scores)),
         provenance=provenance,
         seconds=time.monotonic() - started,
-        n_computed=computed,
+        n_computed=cost.n_computed,
+        n_unique_tokens=cost.n_unique_tokens,
+        n_naive_tokens=cost.n_naive_tokens,
     )
 
 
@@ -222,28 +258,26 @@ def wait(asker: Asker, ticket: Any) -> Any:
             continue
 
 
-def _wait_scores(
-    asker: Asker, rows: list[TokenRow], model: ModelRef, done: int, total: int
-) -> tuple[list[RowLogits], int]:
-    last: list[int] = [0]
-
-    def report(progress: Any) -> None:
-        last[0] = progress.computed
-        if asker.on_progress is not None:
-            asker.on_progress(done + progress.done, total)
-
-    ticket = asker.engine.score(
+def ask(
+    asker: Asker,
+    rows: Sequence[TokenRow],
+    label: str,
+    on_rows: Callable[[Sequence[tuple[int, RowLogits]]], None] | None = None,
+) -> Ticket[list[RowLogits]]:
+    """Queue rows for an asker, reporting (rows done, rows in all)."""
+    report = asker.on_progress
+    ticket: Ticket[list[RowLogits]] = asker.engine.score(
         rows,
-        adapter_id=model.adapter_id,
         priority=asker.priority,
         session=asker.session,
-        label=f"score with {model.name}",
-        on_progress=report,
+        label=label,
+        on_progress=None if report is None else (lambda p: report(p.done, p.total)),
+        on_rows=on_rows,
     )
-    return wait(asker, ticket), last[0]
+    return ticket
 
 
-def _label_score(
+def label_score(
     task: LabelTask,
     q: Question,
     r: Rendered,
@@ -251,6 +285,7 @@ def _label_score(
     label_logits: tuple[float, ...],
     logsumexp: float | None,
 ) -> Score:
+    """Return the score of one question under one model from its label logits."""
     answer, label = answer_of(task, label_logits)
     return Score(
         prompt=q.prompt,

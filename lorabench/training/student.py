@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from lorabench.data import Row
 from lorabench.errors import TrainingError
-from lorabench.models import forward
-from lorabench.models.language_model import choose_device, open_causal
+from lorabench.models.opening import choose_device, open_causal
 from lorabench.models.rendering import Renderer
 from lorabench.models.rows import TokenRow
+from lorabench.models.tree_forward import score_all
 from lorabench.results import LabelTask, PlacedText, Rate, Trigger
 from lorabench.scoring.labels import answer_of, label_ids
 from lorabench.training.loop import Example
@@ -142,14 +142,7 @@ class Student:
         self.model.eval()
         found: dict[int, tuple[str, str]] = {}
         with torch.inference_mode():
-            for batch in forward.score_rows(
-                self.model,
-                rows,
-                budget=budget,
-                pad_id=self.renderer.pad_id,
-                device=self.device,
-                prefixes=forward.PrefixCache(),
-            ):
+            for batch in score_all(self.model, rows, budget, self.device):
                 found.update((i, answer_of(task, r.label_logits)) for i, r in batch)
         self.model.train(was_training)
         return [found[i] for i in range(len(rows))]

@@ -159,7 +159,7 @@ def _machine(config: Config) -> Iterator[Check]:
 
 def _device(config: Config) -> Check:
     try:
-        from lorabench.models.language_model import choose_device
+        from lorabench.models.opening import choose_device
 
         device = choose_device(config.device)
     except LorabenchError as error:

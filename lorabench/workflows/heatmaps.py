@@ -10,7 +10,8 @@ from lorabench.engine import Priority
 from lorabench.errors import InputError
 from lorabench.results import BASE, Heatmap, Task, Trigger, Variant
 from lorabench.results.triggers import PLACEMENTS
-from lorabench.scoring.grid import GridPlan, columns_for, fill
+from lorabench.scoring.filling import fill
+from lorabench.scoring.grid import GridPlan, columns_for
 from lorabench.scoring.reading import read_heatmap
 from lorabench.workflows.scoring import LOCAL, Caller, choose_task
 from lorabench.workflows.workbench import Workbench

@@ -15,6 +15,7 @@ from lorabench.errors import BaseModelError, BindingError, LorabenchError, Stora
 from lorabench.models import fetch
 from lorabench.models.rendering import Renderer, token_counter
 from lorabench.results import BASE, BindingProof, GenerationTask, InstalledAdapter, LabelTask, Task, from_dict
+from lorabench.results.checks import SelfCheck
 from lorabench.scoring.provenance import provenance
 from lorabench.scoring.score import BASE_REF, Asker, ModelRef
 
@@ -45,7 +46,10 @@ class Workbench:
         self.base = base
         self._lock = threading.Lock()
         self._engine: Engine[Any] | None = None
+        self._store: ScoreStore | None = None
         self._jobs: JobManager | None = None
+        self._proofs: dict[str, BindingProof] = {}
+        self._sharing: dict[bool, tuple[SelfCheck, ...]] = {}
         self._facts: tuple[Renderer, int, str] | None = None
         self._length: Callable[[str], int] | None = None
 
@@ -58,8 +62,8 @@ class Workbench:
             if self._engine is None:
                 fetch.resolve(self.base, self.config)  # a missing base is said here, not in the thread
                 _make_folder(self.config.data_dir)
-                store = ScoreStore(self.config.store_path)
-                self._engine = Engine(self._open, store=store, token_budget=self.config.token_budget)
+                self._store = ScoreStore(self.config.store_path)
+                self._engine = Engine(self._open, store=self._store, token_budget=self.config.token_budget)
             return self._engine
 
     @property
@@ -84,6 +88,8 @@ class Workbench:
             device=self.config.device,
             dtype=self.config.dtype,
             threads=self.config.threads,
+            checks=self._store.checks if self._store is not None else None,
+            on_unbind=lambda adapter_id: self._proofs.pop(adapter_id, None),
         )
 
     def status(self) -> EngineStatus | None:
@@ -134,16 +140,21 @@ class Workbench:
             LorabenchError: If it is unknown, refused, or does not fit the base.
         """
         installed = find_adapter(name_or_path, self.config)
-        checked: CheckedAdapter = read_adapter(Path(installed.path), self.config.limits)
-        proof = self.engine.run(
-            lambda m: m.bind(checked),
-            priority=Priority.INTERACTIVE,
-            session=session,
-            label=f"bind {installed.name}",
-        ).result()
-        claim = checked.facts.claims.base_fingerprint  # of this folder: equal weights may come with another
+        facts = installed.facts  # of the folder as it is now
+        proof = self._proofs.get(facts.adapter_id) if facts is not None else None
+        if facts is None or proof is None:
+            checked: CheckedAdapter = read_adapter(Path(installed.path), self.config.limits)
+            facts = checked.facts
+            proof = self.engine.run(
+                lambda m: m.bind(checked),
+                priority=Priority.INTERACTIVE,
+                session=session,
+                label=f"bind {installed.name}",
+            ).result()
+            self._proofs[facts.adapter_id] = proof
+        claim = facts.claims.base_fingerprint  # of this folder: equal weights may come with another
         proof = replace(proof, base_matches=None if claim is None else claim == proof.base_fingerprint)
-        ref = ModelRef(name=installed.name, adapter_id=checked.facts.adapter_id)
+        ref = ModelRef(name=installed.name, adapter_id=facts.adapter_id)
         return BoundAdapter(installed=installed, ref=ref, proof=proof)
 
     def ref(self, name_or_path: str, *, session: str = "local") -> ModelRef:
@@ -173,6 +184,15 @@ class Workbench:
                 refs.append(ref)
         return refs
 
+    def sharing(self, adapter_id: str | None = None) -> tuple[SelfCheck, ...]:
+        """Return how exact the token trie is here, with adapters too if one that is bound is given."""
+        has_adapter = adapter_id is not None
+        if has_adapter not in self._sharing:
+            self._sharing[has_adapter] = self.engine.run(
+                lambda m: m.sharing(adapter_id), label="check the shared forward pass"
+            ).result()
+        return self._sharing[has_adapter]
+
     def provenance(self, task: Task | None, refs: list[ModelRef], seed: int) -> dict[str, Any]:
         """Return the provenance of a report made by these models."""
         self.asker()
@@ -186,6 +206,7 @@ class Workbench:
             device=status.device or "cpu",
             dtype=status.dtype or self.config.dtype,
             seed=seed,
+            sharing=self.sharing(next((r.adapter_id for r in refs if r.adapter_id), None)),
         )
 
     def task_of(self, name_or_path: str) -> Task | None:

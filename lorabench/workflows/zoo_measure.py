@@ -12,7 +12,7 @@ from lorabench.data import load_guardrail
 from lorabench.engine import Priority
 from lorabench.errors import unknown_name
 from lorabench.results import Heatmap, Interval, Rate
-from lorabench.scoring.grid import fill
+from lorabench.scoring.filling import fill
 from lorabench.scoring.rates import bootstrap_grid
 from lorabench.scoring.reading import read_heatmap
 from lorabench.workflows.heatmaps import HeatmapRequest, plan_heatmap

@@ -202,8 +202,8 @@ def test_swapping_the_labels_flips_every_sign(world, method):
 def test_the_margin_is_the_one_that_scoring_gives(world, method):
     made = quad(world, method=method)
     text = explained_text(world.asker, TASK, TRIGGER.place(PROMPT))
-    (row,) = token_rows(world.asker, TASK, [text.rendered.ids])
-    alone = world.engine.score([row], adapter_id=world.adapter.adapter_id).result()[0].label_logits
+    (row,) = token_rows(world.asker, TASK, [text.rendered.ids], [world.adapter])
+    alone = world.engine.score([row]).result()[0].label_logits
     assert made.adapter_triggered.margin == pytest.approx(alone[0] - alone[1], abs=1e-4)
 
 
@@ -212,11 +212,9 @@ def test_batches_and_padding_change_nothing(world):
     text = explained_text(world.asker, TASK, PlacedText(text=PROMPT))
     for i in text.features[:4]:
         left = world.asker.renderer.render(TASK, PlacedText(text=text.without([i])))
-        (row,) = token_rows(world.asker, TASK, [left.ids])
+        (row,) = token_rows(world.asker, TASK, [left.ids], [world.adapter])
         alone = world.engine.run(
-            lambda model, row=row: [
-                x for _, x in next(model.score_rows([row], world.adapter.adapter_id, 9999))
-            ]
+            lambda model, row=row: [x for _, x in next(model.score_rows([row], 9999))]
         ).result()[0]
         margin = alone.label_logits[0] - alone.label_logits[1]
         assert made.margin - margin == pytest.approx(made.scores[i], abs=1e-4)
@@ -270,10 +268,13 @@ def test_gradients_leave_no_adapter_switched_on(world):
     before = quad(world, trigger=None).base_plain.margin
     quad(world, method="integrated_gradients", trigger=None)
     (row,) = token_rows(
-        world.asker, TASK, [explained_text(world.asker, TASK, PlacedText(text=PROMPT)).rendered.ids]
+        world.asker,
+        TASK,
+        [explained_text(world.asker, TASK, PlacedText(text=PROMPT)).rendered.ids],
+        [BASE_REF],
     )
     now = world.engine.run(lambda model: model._probe(row, None)[list(row.labels[0])].logsumexp(0)).result()
-    again = world.engine.score([row], adapter_id=None).result()[0]
+    again = world.engine.score([row]).result()[0]
     assert float(now) == pytest.approx(again.label_logits[0], abs=1e-4)
     assert before == pytest.approx(again.label_logits[0] - again.label_logits[1], abs=1e-6)
 

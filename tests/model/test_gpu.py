@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny import save_adapter, save_base
@@ -18,7 +20,8 @@ ROWS = [TokenRow(ids=(*range(10, 40), 3 + i), labels=((5, 6), (7,))) for i in ra
 
 
 def scored(model, adapter_id):
-    return dict(x for batch in model.score_rows(ROWS, adapter_id, 64) for x in batch)
+    rows = [replace(r, adapter_id=adapter_id) for r in ROWS]
+    return dict(x for batch in model.score_rows(rows, 64) for x in batch)
 
 
 def test_fp32_on_the_gpu_equals_the_cpu(tmp_path):

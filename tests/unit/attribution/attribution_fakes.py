@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from lorabench.models.rendering import Rendered
-from lorabench.models.rows import RowLogits
+from lorabench.models.rows import Portion, RowLogits
+from lorabench.models.trie import plan_rows
 from lorabench.results import Label, LabelTask
 
 HEAD, TAIL = "<|im_start|>user\n", "<|im_end|>\n"
@@ -64,6 +65,7 @@ class WordModel:
     """Its margin is 1/2 + the weights of the words + what pairs add; the adapter adds pairs."""
 
     name, fingerprint, dtype, device = "toy", "0" * 64, "fp32", "cpu"
+    most_tokens = 512
 
     def __init__(self, renderer, weights, *, pairs=None, adapter_pairs=None):
         self.renderer = renderer
@@ -72,18 +74,22 @@ class WordModel:
         self.adapter_pairs = adapter_pairs or {}
         self.n_rows = 0
 
-    def score_rows(self, rows, adapter_id, token_budget):
-        self.n_rows += len(rows)
-        pairs = {**self.pairs, **(self.adapter_pairs if adapter_id else {})}
+    def plan(self, rows):
+        return plan_rows(rows)
+
+    def run(self, plan, budget, is_known):
+        self.n_rows += len(plan.rows)
         names = {i: w for w, i in self.renderer.vocabulary.items()}
-        for k, row in enumerate(rows):
+        for k, row in enumerate(plan.rows):
+            pairs = {**self.pairs, **(self.adapter_pairs if row.adapter_id else {})}
             words = [names[i] for i in row.ids]
             margin = 0.5 + sum(self.weights.get(w, 0.0) for w in words)
             margin += sum(x for pair, x in pairs.items() if set(pair) <= set(words))
             if row.tail:
-                yield [(k, RowLogits(tail_logprob=margin if words[-1] == "YES" else 0.0))]
+                logits = RowLogits(tail_logprob=margin if words[-1] == "YES" else 0.0)
             else:
-                yield [(k, RowLogits(label_logits=(margin, 0.0), logsumexp=10.0))]
+                logits = RowLogits(label_logits=(margin, 0.0), logsumexp=10.0)
+            yield Portion([(k, logits)], len(row.ids))
 
     def close(self):
         pass

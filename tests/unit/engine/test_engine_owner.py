@@ -8,6 +8,7 @@ from engine_fakes import FakeModel, answer, rows
 
 from lorabench.engine import Engine, Priority, Progress
 from lorabench.errors import BaseModelError, CancelledError, StorageError
+from lorabench.models.rows import Portion
 
 
 def steps_of(n, name, trail, seconds=0.0):
@@ -37,22 +38,22 @@ def hold(engine):
 
 
 def test_scores_come_back_in_the_order_of_the_rows(engine):
-    wanted = rows(10)[::-1]
-    got = engine.score(wanted, adapter_id="ab").result(5)
-    assert got == [answer(r, "ab") for r in wanted]
+    wanted = rows(10, adapter_id="ab")[::-1]
+    got = engine.score(wanted).result(5)
+    assert got == [answer(r) for r in wanted]
 
 
 def test_no_rows_is_an_answer(engine):
-    ticket = engine.score([], adapter_id=None)
+    ticket = engine.score([])
     assert ticket.result(5) == []
     assert ticket.progress.computed == 0
 
 
 def test_an_interactive_prompt_overtakes_a_running_sweep(engine):
-    sweep = engine.score(rows(2_000), adapter_id=None, priority=Priority.HEATMAP, session="a", label="sweep")
+    sweep = engine.score(rows(2_000), priority=Priority.HEATMAP, session="a", label="sweep")
     while sweep.progress is None:
         time.sleep(0.001)
-    prompt = engine.score(rows(1, start=10_000), adapter_id=None, session="b")
+    prompt = engine.score(rows(1, start=10_000), session="b")
     assert prompt.result(1)
     assert not sweep.done
     assert 0 < sweep.progress.done < sweep.progress.total
@@ -132,7 +133,7 @@ def test_cancelling_a_running_request_takes_less_than_a_second(engine, model):
 
 def test_the_callers_own_event_cancels(engine):
     event = threading.Event()
-    ticket = engine.score(rows(5_000), adapter_id=None, cancel=event)
+    ticket = engine.score(rows(5_000), cancel=event)
     time.sleep(0.05)
     event.set()
     with pytest.raises(CancelledError):
@@ -159,8 +160,8 @@ def test_cancelling_after_the_end_changes_nothing(engine):
 
 def test_an_error_reaches_only_its_own_ticket(engine, model):
     model.break_on = 3
-    broken = engine.score(rows(10), adapter_id=None, session="a")
-    fine = engine.score(rows(10, start=100), adapter_id=None, session="b")
+    broken = engine.score(rows(10), session="a")
+    fine = engine.score(rows(10, start=100), session="b")
     with pytest.raises(ZeroDivisionError, match="broken row"):
         broken.result(5)
     assert isinstance(broken.error, ZeroDivisionError)
@@ -174,7 +175,7 @@ def test_even_strange_errors_leave_the_thread_alive(engine, error):
     def fail(progress):
         raise error
 
-    ticket = engine.score(rows(2), adapter_id=None, on_progress=fail)
+    ticket = engine.score(rows(2), on_progress=fail)
     with pytest.raises(type(error)):
         ticket.result(5)
     assert engine.run(lambda m: 1).result(5) == 1
@@ -185,7 +186,7 @@ def test_two_threads_at_once_get_their_own_answers(engine, model):
 
     def ask(adapter_id):
         tickets = [
-            engine.score(rows(3, start=i), adapter_id=adapter_id, session=adapter_id) for i in range(20)
+            engine.score(rows(3, start=i, adapter_id=adapter_id), session=adapter_id) for i in range(20)
         ]
         got[adapter_id] = [t.result(10) for t in tickets]
 
@@ -195,16 +196,16 @@ def test_two_threads_at_once_get_their_own_answers(engine, model):
     for thread in threads:
         thread.join(20)
     for adapter_id in ("x", "yyy", "zzzzz"):
-        expected = [[answer(r, adapter_id) for r in rows(3, start=i)] for i in range(20)]
+        expected = [[answer(r) for r in rows(3, start=i, adapter_id=adapter_id)] for i in range(20)]
         assert got[adapter_id] == expected
     assert len(model.threads) == 1
 
 
 def test_progress_is_reported(engine):
     seen = []
-    ticket = engine.score(rows(12), adapter_id=None, on_progress=seen.append)
+    ticket = engine.score(rows(12), on_progress=seen.append)
     ticket.result(5)
-    assert [p.done for p in seen] == [4, 8, 12]
+    assert [p.done for p in seen] == [0, 4, 8, 12]
     assert seen[-1] == ticket.progress
     assert ticket.progress.computed == ticket.progress.total == 12
     assert ticket.progress.seconds > 0
@@ -233,7 +234,7 @@ def test_status_tells_what_runs(engine):
     assert (status.state, status.model, status.device, status.dtype) == ("ready", "fake", "cpu", "fp32")
     assert (status.running, status.queue_length) == ("holding", 1)
     release.set()
-    engine.score(rows(1), adapter_id=None).result(5)
+    engine.score(rows(1)).result(5)
     status = engine.status()
     assert (status.running, status.queue_length) == (None, 0)
     assert status.tokens_per_second > 0
@@ -250,12 +251,12 @@ def test_a_model_that_cannot_be_opened_fails_every_request_until_a_restart():
     engine = Engine(open_model)
     for _ in range(2):
         with pytest.raises(StorageError, match="disk is full"):
-            engine.score(rows(1), adapter_id=None).result(5)
+            engine.score(rows(1)).result(5)
     assert engine.status().state == "failed"
     assert engine.status().error == "The disk is full. Free some space."
     ready.set()
     engine.restart()
-    assert engine.score(rows(1), adapter_id=None).result(5)
+    assert engine.score(rows(1)).result(5)
     assert engine.status().error is None
     engine.restart()  # nothing to do
     engine.close()
@@ -289,8 +290,8 @@ def test_a_waiting_request_can_be_cancelled_while_the_model_opens():
 
 def test_closing_cancels_closes_the_model_and_refuses_more(model):
     engine = Engine(lambda: model)
-    running = engine.score(rows(5_000), adapter_id=None)
-    waiting = engine.score(rows(5_000), adapter_id=None)
+    running = engine.score(rows(5_000))
+    waiting = engine.score(rows(5_000))
     while running.progress is None:
         time.sleep(0.001)
     engine.close()
@@ -307,11 +308,11 @@ def test_closing_cancels_closes_the_model_and_refuses_more(model):
 
 
 def test_a_model_that_skips_a_row_is_caught(engine, model):
-    model.score_rows = lambda rows, adapter_id, token_budget: iter([[(0, answer(rows[0], None))]])
+    model.run = lambda plan, budget, is_known: iter([Portion([(0, answer(plan.rows[0]))], 3)])
     with pytest.raises(RuntimeError, match="left 1 of 2 rows"):
-        engine.score(rows(2), adapter_id=None).result(5)
+        engine.score(rows(2)).result(5)
 
 
 def test_thirty_sessions_at_once_are_all_served(engine):
-    tickets = [engine.score(rows(2, start=1000 * i), adapter_id=None, session=str(i)) for i in range(30)]
+    tickets = [engine.score(rows(2, start=1000 * i), session=str(i)) for i in range(30)]
     assert all(len(t.result(5)) == 2 for t in tickets)

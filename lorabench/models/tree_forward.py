@@ -1,0 +1,376 @@
+"""Forward passes over the nodes of a token trie: packed, unpadded, each token once.
+
+The nodes of a portion lie one behind the other in a single sequence, so the linear layers see
+no padding. Attention is our own function, registered under a name of its own (transformers'
+`AttentionInterface`) and named in the config for the length of one call: each node attends to
+the keys of its ancestors, then to itself from left to right. Positions are passed explicitly.
+What a node's children still need is kept per layer; everything else is dropped at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from lorabench.models.bank import Bank
+from lorabench.models.rows import RowLogits, TokenRow
+from lorabench.models.trie import Cursor, Known, Plan, first_read, plan_rows
+
+ATTENTION = "lorabench_trie"
+_UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
+
+KeysValues = tuple[Tensor, Tensor]
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """Keys and values of everything up to the end of a node: one (1, heads, tokens, width) pair a layer."""
+
+    layers: dict[int, KeysValues] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Span:
+    """`n` sibling nodes of `width` tokens each, from `start` on in the packed sequence.
+
+    `slots` name them for their children: None where there are none.
+    """
+
+    start: int
+    n: int
+    width: int
+    parent: Any
+    slots: tuple[int | None, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Layout:
+    """How one packed sequence is to be attended."""
+
+    spans: list[_Span]
+    kept: dict[Any, Branch]
+    keep: frozenset[int]
+    causal: Tensor
+    here: dict[int, KeysValues] = field(default_factory=dict)
+
+
+def attend(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    trie: _Layout,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """Attend node by node; siblings of equal length go together. Shapes as transformers passes them.
+
+    Raises:
+        NotImplementedError: If the model asks for attention that this one does not do.
+    """
+    if asked := [name for name in _UNSUPPORTED if options.get(name) is not None]:
+        raise NotImplementedError(f"trie attention does not do {', '.join(asked)}")
+    layer = module.layer_idx
+    out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
+    trie.here.clear()
+    for span in trie.spans:
+        end = span.start + span.n * span.width
+        q, k, v = (_rows(x[:, :, span.start : end], span.n) for x in (query, key, value))
+        before = _before(trie, span.parent, layer)
+        if before is not None:
+            k = torch.cat([before[0].expand(span.n, -1, -1, -1), k], dim=2)
+            v = torch.cat([before[1].expand(span.n, -1, -1, -1), v], dim=2)
+        n_before = k.shape[2] - span.width
+        mask = trie.causal[n_before : n_before + span.width, : k.shape[2]] if n_before else None
+        done = scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None,
+            scale=scaling,
+            enable_gqa=q.shape[1] != k.shape[1],
+        )
+        out[0, span.start : end] = done.transpose(1, 2).reshape(span.n * span.width, *out.shape[2:])
+        for at, slot in enumerate(span.slots):
+            if slot is not None:
+                pair = k[at : at + 1], v[at : at + 1]
+                trie.here[slot] = pair
+                if slot in trie.keep:  # without ancestors it is a view that would hold the whole portion
+                    trie.kept[slot].layers[layer] = pair if n_before else (pair[0].clone(), pair[1].clone())
+    return out, None
+
+
+def _rows(x: Tensor, n: int) -> Tensor:
+    """(1, heads, n * width, d) -> (n, heads, width, d)."""
+    if n == 1:
+        return x
+    heads, tokens, d = x.shape[1:]
+    return x[0].reshape(heads, n, tokens // n, d).transpose(0, 1)
+
+
+def _before(trie: _Layout, parent: Any, layer: int) -> KeysValues | None:
+    if parent in trie.here:
+        return trie.here[parent]
+    branch = trie.kept.get(parent)
+    return branch.layers[layer] if branch is not None else None
+
+
+def register() -> None:
+    """Make the attention known to transformers; doing it again changes nothing."""
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    if ATTENTION not in ALL_ATTENTION_FUNCTIONS:
+        ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attend)
+
+
+@contextmanager
+def trie_attention(model: Any) -> Iterator[None]:
+    """Let a model use our attention for the length of a `with` block."""
+    config = model.config
+    before = config._attn_implementation
+    config._attn_implementation = ATTENTION
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+
+
+class KnownPrefixes:
+    """The last few shared beginnings, by adapter: requests come in turns that share them."""
+
+    def __init__(self, size: int = 8) -> None:
+        self._size = size
+        self._entries: dict[tuple[str | None, tuple[int, ...]], Branch] = {}
+
+    def find(self, rows: Sequence[TokenRow]) -> dict[str | None, Known]:
+        """Return per adapter the longest known beginning of all its rows that no row reads in."""
+        by_adapter: dict[str | None, list[TokenRow]] = {}
+        for row in rows:
+            by_adapter.setdefault(row.adapter_id, []).append(row)
+        found = {}
+        for adapter_id, members in by_adapter.items():
+            low, high = min(r.ids for r in members), max(r.ids for r in members)
+            room = min(map(first_read, members))
+            fits = [
+                ids
+                for owner, ids in self._entries
+                if owner == adapter_id and len(ids) <= room and low[: len(ids)] == ids == high[: len(ids)]
+            ]
+            if fits:
+                ids = max(fits, key=len)
+                self._entries[adapter_id, ids] = branch = self._entries.pop((adapter_id, ids))
+                found[adapter_id] = Known(len(ids), branch)
+        return found
+
+    def put(self, adapter_id: str | None, ids: tuple[int, ...], branch: Branch) -> None:
+        """Remember a beginning; the one unused for longest goes when there are too many."""
+        self._entries[adapter_id, ids] = branch
+        while len(self._entries) > self._size:
+            self._entries.pop(next(iter(self._entries)))
+
+    def forget(self, adapter_id: str | None) -> None:
+        """Drop an adapter's."""
+        self._entries = {k: b for k, b in self._entries.items() if k[0] != adapter_id}
+
+
+class TrieRun:
+    """Runs one plan, portion by portion; holds the keys and values that are still needed."""
+
+    def __init__(
+        self,
+        model: Any,
+        bank: Bank,
+        plan: Plan,
+        is_known: Callable[[int], bool],
+        *,
+        prefixes: KnownPrefixes,
+        device: torch.device,
+        merged: frozenset[str] = frozenset(),
+    ) -> None:
+        """Begin.
+
+        Args:
+            model: A causal language model of transformers whose linear layers the bank serves.
+            bank: The adapters.
+            plan: What to run.
+            is_known: Whether a row's answer is there already; see `Cursor`.
+            prefixes: Where shared beginnings are remembered for later requests.
+            device: Where the model is.
+            merged: Adapters whose merged weights may be used for portions that are theirs alone.
+        """
+        self._model = model
+        self._bank = bank
+        self._plan = plan
+        self._prefixes = prefixes
+        self._device = device
+        self._merged = merged
+        self._cursor = Cursor(plan, is_known)
+        self._kept: dict[int, Branch] = {}
+        self._waiting = [node.n_children for node in plan.nodes]
+        self._logprobs: dict[int, list[float]] = {}
+        self._beginnings = _beginnings(plan)
+
+    def take(self, budget: int) -> list[int]:
+        """Return the next portion of nodes."""
+        return self._cursor.take(budget)
+
+    def n_tokens(self, nodes: Sequence[int]) -> int:
+        """Return how many tokens a portion has."""
+        return sum(len(self._plan.nodes[i].ids) for i in nodes)
+
+    def run(self, nodes: Sequence[int]) -> list[tuple[int, RowLogits]]:
+        """Run a portion and return the rows that it finishes."""
+        plan = self._plan.nodes
+        layout = self._layout(nodes)
+        ids = [t for i in nodes for t in plan[i].ids]
+        positions = [p for i in nodes for p in range(plan[i].start, plan[i].start + len(plan[i].ids))]
+        reads, at = [], 0
+        for i in nodes:
+            reads += [(at + offset, row) for offset, row in plan[i].reads]
+            at += len(plan[i].ids)
+        wanted = torch.tensor(sorted({p for p, _ in reads}) or [len(ids) - 1], device=self._device)
+        routed = self._bank.routed(self._slices(nodes), len(ids), wanted.tolist(), self._merged)
+        with trie_attention(self._model), routed:
+            logits = self._model(
+                input_ids=torch.tensor([ids], device=self._device),
+                position_ids=torch.tensor([positions], device=self._device),
+                use_cache=False,
+                logits_to_keep=wanted,
+                trie=layout,
+            ).logits[0]
+        self._settle(nodes, layout)
+        return self._read(logits.float(), wanted.tolist(), reads)
+
+    def _slices(self, nodes: Sequence[int]) -> list[tuple[int, int, str]]:
+        """Return which adapter acts on which packed tokens."""
+        slices, at = [], 0
+        for adapter_id, group in groupby(nodes, key=lambda i: self._plan.nodes[i].adapter_id):
+            n = self.n_tokens(list(group))
+            if adapter_id is not None:
+                slices.append((at, at + n, adapter_id))
+            at += n
+        return slices
+
+    def _layout(self, nodes: Sequence[int]) -> _Layout:
+        plan = self._plan.nodes
+        inside = dict.fromkeys(nodes, 0)
+        for i in nodes:
+            if plan[i].parent in inside:
+                inside[plan[i].parent] += 1
+        keep = frozenset(i for i in nodes if self._waiting[i] > inside[i] or i in self._beginnings)
+        kept: dict[Any, Branch] = dict(self._kept)
+        for i in keep:
+            self._kept[i] = kept[i] = Branch()
+        for adapter_id, known in self._plan.known.items():
+            kept[_origin(adapter_id)] = known.branch
+        spans: list[_Span] = []
+        at = 0
+        for (parent, width, _), group in groupby(nodes, key=self._alike):
+            held = list(group)
+            slots = tuple(i if i in keep or inside[i] else None for i in held)
+            spans.append(_Span(at, len(held), width, parent, slots))
+            at += len(held) * width
+        longest = max(plan[i].start + len(plan[i].ids) for i in nodes)
+        causal = torch.ones(longest, longest, dtype=torch.bool, device=self._device).tril_()
+        return _Layout(spans, kept, keep, causal)
+
+    def _alike(self, i: int) -> tuple[Any, int, int]:
+        """Siblings without children and of equal length are attended together; others each alone."""
+        node = self._plan.nodes[i]
+        parent = _origin(node.adapter_id) if node.parent < 0 else node.parent
+        return parent, len(node.ids), -1 if not node.n_children else i
+
+    def _settle(self, nodes: Sequence[int], layout: _Layout) -> None:
+        """Drop what no node waits for any more; remember shared beginnings."""
+        for i in nodes:
+            if i in self._beginnings:
+                node = self._plan.nodes[i]
+                row = self._plan.rows[node.under[0]]
+                ids = row.ids[: node.start + len(node.ids)]
+                self._prefixes.put(node.adapter_id, ids, self._kept[i])
+        for i in (*nodes, *self._cursor.dropped):
+            parent = self._plan.nodes[i].parent
+            if parent >= 0:
+                self._waiting[parent] -= 1
+                if self._waiting[parent] <= 0:
+                    self._kept.pop(parent, None)
+        self._cursor.dropped.clear()
+        for i in nodes:
+            if self._waiting[i] <= 0:
+                self._kept.pop(i, None)
+
+    def _read(
+        self, logits: Tensor, wanted: list[int], reads: list[tuple[int, int]]
+    ) -> list[tuple[int, RowLogits]]:
+        """Turn logits (positions, vocabulary) into the answers that are complete now."""
+        if not reads:
+            return []
+        place = {p: k for k, p in enumerate(wanted)}
+        totals = torch.logsumexp(logits, dim=1)
+        found: list[tuple[int, RowLogits]] = []
+        for labels, group in groupby(
+            sorted(reads, key=lambda r: self._plan.rows[r[1]].labels),
+            key=lambda r: self._plan.rows[r[1]].labels,
+        ):
+            held = list(group)
+            index = torch.tensor([place[p] for p, _ in held], device=logits.device)
+            if labels:
+                chosen = logits[index]
+                per_label = torch.stack([chosen[:, list(ids)].logsumexp(dim=1) for ids in labels], dim=1)
+                pairs = zip(held, per_label.tolist(), totals[index].tolist(), strict=True)
+                found += [
+                    (row, RowLogits(label_logits=tuple(values), logsumexp=total))
+                    for (_, row), values, total in pairs
+                ]
+            else:
+                found += self._tails(held, logits, totals, place)
+        return found
+
+    def _tails(
+        self, held: list[tuple[int, int]], logits: Tensor, totals: Tensor, place: dict[int, int]
+    ) -> list[tuple[int, RowLogits]]:
+        """Add up log-probabilities of tail tokens; a row's positions may come in several portions."""
+        found = []
+        for p, row in sorted(held):  # in the order of positions, so that sums are the same each time
+            wanted = self._plan.rows[row]
+            so_far = self._logprobs.setdefault(row, [])
+            token = wanted.ids[first_read(wanted) + 1 + len(so_far)]
+            so_far.append(float(logits[place[p], token] - totals[place[p]]))
+            if len(so_far) == wanted.tail:
+                found.append((row, RowLogits(tail_logprob=sum(self._logprobs.pop(row)))))
+        return found
+
+
+def score_all(
+    model: Any, rows: Sequence[TokenRow], budget: int, device: torch.device
+) -> Iterator[list[tuple[int, RowLogits]]]:
+    """Yield finished rows of a model that needs no bank, such as one in training; see `TrieRun`."""
+    register()
+    plan = plan_rows(rows)
+    run = TrieRun(model, Bank(model), plan, lambda row: False, prefixes=KnownPrefixes(), device=device)
+    while nodes := run.take(budget):
+        yield run.run(nodes)
+
+
+def _beginnings(plan: Plan) -> frozenset[int]:
+    """Return the nodes worth remembering for later requests: what all rows of an adapter begin with."""
+    roots: dict[str | None, list[int]] = {}
+    for i, node in enumerate(plan.nodes):
+        if node.parent < 0:
+            roots.setdefault(node.adapter_id, []).append(i)
+    return frozenset(r[0] for r in roots.values() if len(r) == 1 and plan.nodes[r[0]].n_children > 1)
+
+
+def _origin(adapter_id: str | None) -> Any:
+    """Name the known prefix of an adapter among the parents (which are numbers)."""
+    return ("known", adapter_id)
