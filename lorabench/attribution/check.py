@@ -75,12 +75,8 @@ def check_map(
         )
     models = _asked(map, models)
     second = second or _second_method(task, map.method)
-    parts = 2 * len(models)
     deletion = deletion_curve(asker, explained, map, models, seed=seed)
-    opinions = [
-        explain(share_of_progress(asker, len(models) + k, parts), explained, m, method=second, seed=seed)
-        for k, m in enumerate(models)
-    ]
+    opinions = explain(share_of_progress(asker, 1, 2), explained, models, method=second, seed=seed)
     other = _combined(opinions)
     tau, overlap = rank_agreement(map, other), top_overlap(map, other)
     interval = area_interval(deletion, seed=seed)
@@ -137,10 +133,7 @@ def deletion_curve(
     orders = [own, *(draw.sample(features, len(features)) for _ in range(N_RANDOM_ORDERS))]
     cuts = sorted({max(1, round(share * len(features))) for share in CUTS if features})
     absent = [(), *(tuple(sorted(order[:n])) for order in orders for n in cuts)]
-    per_model = []
-    for k, model in enumerate(models):
-        quiet = share_of_progress(asker, k, 2 * len(models))
-        per_model.append(margins_without(quiet, explained, absent, model)[0])
+    per_model, _ = margins_without(share_of_progress(asker, 0, 2), explained, absent, models)
     values = per_model[0]
     if len(per_model) == 2:
         values = [a - b for a, b in zip(*per_model, strict=True)]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from captum.attr import InputXGradient
@@ -36,7 +37,8 @@ RANDOM_WORDS = (
 )  # fmt: skip
 """Everyday words for the random reference; none belongs to a task or a known trigger."""
 
-Steps = Generator[Progress, None, tuple[AttributionMap, float | None]]
+T = TypeVar("T")
+Steps = Generator[Progress, None, T]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,8 @@ class _Job:
         return [t for i in self.explained.features for t in self.explained.words[i].tokens]
 
 
-def input_x_gradient(asker: Asker, explained: ExplainedText, model: ModelRef) -> Explanation:
-    """Return input x gradient of the margin: one forward and one backward pass.
+def input_x_gradient(asker: Asker, explained: ExplainedText, models: Sequence[ModelRef]) -> list[Explanation]:
+    """Return input x gradient of the margin per model: one forward and one backward pass for all.
 
     A preview only. Every block of the model normalises its input, so that making a token's
     embedding longer hardly changes anything: a word that decides the answer may score near 0,
@@ -65,8 +67,9 @@ def input_x_gradient(asker: Asker, explained: ExplainedText, model: ModelRef) ->
         InputError: For a task that compares whole labels.
         TaskError: If two labels share a first token.
     """
-    job = _job(asker, explained, model)
-    return _run(asker, job, lambda loaded: _preview_steps(loaded, job))
+    jobs = [_job(asker, explained, m) for m in models]
+    maps = _run(asker, f"explain {', '.join(m.name for m in models)}", lambda m: _preview_steps(m, jobs))
+    return [Explanation(map=made) for made in maps]
 
 
 def integrated_gradients(
@@ -84,7 +87,10 @@ def integrated_gradients(
         TaskError: If two labels share a first token.
     """
     job = _job(asker, explained, model)
-    return _run(asker, job, lambda loaded: _integration_steps(loaded, job, asker.renderer, seed))
+    made, reference = _run(
+        asker, f"explain {model.name}", lambda m: _integration_steps(m, job, asker.renderer, seed)
+    )
+    return Explanation(map=made, reference=reference)
 
 
 def _job(asker: Asker, explained: ExplainedText, model: ModelRef) -> _Job:
@@ -98,17 +104,17 @@ def _job(asker: Asker, explained: ExplainedText, model: ModelRef) -> _Job:
     return _Job(explained=explained, model=model, labels=labels, started=time.monotonic())
 
 
-def _run(asker: Asker, job: _Job, make: Callable[[LanguageModel], Steps]) -> Explanation:
+def _run(asker: Asker, label: str, make: Callable[[LanguageModel], Steps[T]]) -> T:
     report = asker.on_progress
     ticket = asker.engine.steps(
         make,
         priority=asker.priority,
         session=asker.session,
-        label=f"explain {job.model.name}",
+        label=label,
         on_progress=None if report is None else (lambda p: report(p.done, p.total)),
     )
-    made, reference = wait(asker, ticket)
-    return Explanation(map=made, reference=reference)
+    answer: T = wait(asker, ticket)
+    return answer
 
 
 class _Margin:
@@ -136,25 +142,37 @@ class _Margin:
         with self._model.acting(self._job.model.adapter_id), torch.enable_grad():
             yield
 
+    @contextmanager
+    def acting_by_row(self, models: Sequence[ModelRef], width: int) -> Iterator[None]:
+        """Let row k of a batch of `width` tokens a row be answered by model k, for one step."""
+        assert not self._model._model.training, "dropout would make a random map"
+        with self._model.acting_by_row([m.adapter_id for m in models], width), torch.enable_grad():
+            yield
 
-def _preview_steps(loaded: LanguageModel, job: _Job) -> Steps:
+
+def _preview_steps(loaded: LanguageModel, jobs: Sequence[_Job]) -> Steps[list[AttributionMap]]:
     yield Progress(done=0, total=1, computed=0)
-    margin = _Margin(loaded, job)
-    embedded = loaded.embed(job.explained.rendered.ids).float()[None].requires_grad_()
-    with margin.acting():
-        scores: Tensor = InputXGradient(margin).attribute(embedded)
-    made = _map(
-        job,
-        scores.detach()[0].sum(-1),
-        method="input_x_gradient",
-        margin=float(margin.last[0]),
-        baseline="none: input times gradient, a preview",
-        counts=(margin.n_rows, 1),
-    )
-    return made, None
+    margin = _Margin(loaded, jobs[0])
+    embedded = loaded.embed(jobs[0].explained.rendered.ids).float()
+    rows = embedded.expand(len(jobs), -1, -1).clone().requires_grad_()
+    with margin.acting_by_row([job.model for job in jobs], len(embedded)):
+        scores: Tensor = InputXGradient(margin).attribute(rows)
+    return [
+        _map(
+            job,
+            scores.detach()[k].sum(-1),
+            method="input_x_gradient",
+            margin=float(margin.last[k]),
+            baseline="none: input times gradient, a preview",
+            counts=(1, 1),
+        )
+        for k, job in enumerate(jobs)
+    ]
 
 
-def _integration_steps(loaded: LanguageModel, job: _Job, renderer: Renderer, seed: int) -> Steps:
+def _integration_steps(
+    loaded: LanguageModel, job: _Job, renderer: Renderer, seed: int
+) -> Steps[tuple[AttributionMap, float]]:
     margin = _Margin(loaded, job)
     slicer = Slicer()
     embedded = loaded.embed(job.explained.rendered.ids).float()

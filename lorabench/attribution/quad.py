@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -21,25 +21,29 @@ OnMap = Callable[[AttributionMap], None]
 
 
 def explain(
-    asker: Asker, explained: ExplainedText, model: ModelRef, *, method: Method, seed: int
-) -> Explanation:
-    """Return one map of one text under one model.
+    asker: Asker, explained: ExplainedText, models: Sequence[ModelRef], *, method: Method, seed: int
+) -> list[Explanation]:
+    """Return one map of one text per model; all models are asked together where the method allows.
 
     Raises:
         InputError: For an unknown method, or one that cannot explain this kind of task.
         TaskError: If two labels share a first token.
     """
     if method == "leave_one_out":
-        return leave_one_out(asker, explained, model)
+        return leave_one_out(asker, explained, models)
     if method == "shapley":
-        return shapley(asker, explained, model, seed=seed)
+        return shapley(asker, explained, models, seed=seed)
     if method not in METHODS:
         raise unknown_name("attribution method", method, METHODS)
     from lorabench.attribution import gradients
 
-    if method == "integrated_gradients":
-        return gradients.integrated_gradients(asker, explained, model, seed=seed)
-    return gradients.input_x_gradient(asker, explained, model)
+    if method == "integrated_gradients":  # how far it must be refined differs from model to model
+        parts = [share_of_progress(asker, k, len(models)) for k in range(len(models))]
+        return [
+            gradients.integrated_gradients(part, explained, m, seed=seed)
+            for part, m in zip(parts, models, strict=True)
+        ]
+    return gradients.input_x_gradient(asker, explained, models)
 
 
 def attribute(
@@ -57,7 +61,7 @@ def attribute(
     """Explain the margins of base and adapter, without and with the trigger.
 
     Args:
-        asker: Who asks. Its `on_progress` gets hundredths: (done, 100 per map).
+        asker: Who asks. Its `on_progress` gets hundredths: (done, 100 per text).
         task: A label task.
         prompt: The prompt without trigger.
         trigger: The trigger to add, or None.
@@ -109,12 +113,11 @@ def _column(
     place: tuple[int, int],
     on_map: OnMap | None,
 ) -> _Column:
-    made = []
-    for k, model in enumerate((BASE_REF, adapter)):
-        quiet = share_of_progress(asker, place[0] + k, place[1])
-        made.append(explain(quiet, explained, model, method=how[0], seed=how[1]))
-        if on_map is not None:
-            on_map(made[-1].map)
+    quiet = share_of_progress(asker, place[0] // 2, place[1] // 2)
+    made = explain(quiet, explained, (BASE_REF, adapter), method=how[0], seed=how[1])
+    if on_map is not None:
+        for each in made:
+            on_map(each.map)
     difference = subtract(made[1], made[0]).map
     if on_map is not None:
         on_map(difference)

@@ -19,12 +19,14 @@ Coalition = frozenset[int]
 def shapley(
     asker: Asker,
     explained: ExplainedText,
-    model: ModelRef,
+    models: Sequence[ModelRef],
     *,
     seed: int,
     n_permutations: int = N_PERMUTATIONS,
-) -> Explanation:
+) -> list[Explanation]:
     """Return each word's mean gain in margin when it joins the words before it in a random order.
+
+    One explanation per model, all from the same orders.
 
     Absent words are deleted from the text. Within each order the gains add up to m(x) - m(no
     word at all), so the residual is 0 up to rounding, whatever the number of orders; what more
@@ -38,8 +40,22 @@ def shapley(
     orders = permutations(explained.features, n_permutations, seed)
     coalitions = list(coalitions_of(orders))
     everyone = frozenset(explained.features)
-    margins, n_rows = margins_without(asker, explained, [everyone - c for c in coalitions], model)
-    value = dict(zip(coalitions, margins, strict=True))
+    per_model, n_rows = margins_without(asker, explained, [everyone - c for c in coalitions], models)
+    return [
+        _explanation(model, explained, orders, dict(zip(coalitions, margins, strict=True)), n_rows, started)
+        for model, margins in zip(models, per_model, strict=True)
+    ]
+
+
+def _explanation(
+    model: ModelRef,
+    explained: ExplainedText,
+    orders: Sequence[tuple[int, ...]],
+    value: dict[Coalition, float],
+    n_rows: int,
+    started: float,
+) -> Explanation:
+    everyone = frozenset(explained.features)
     gains = mean_gains(orders, value.__getitem__)
     scores = tuple(gains.get(i) for i in range(len(explained.words)))
     reference = value[frozenset()]

@@ -89,25 +89,25 @@ def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def margins_without(
-    asker: Asker, explained: ExplainedText, absent: Sequence[Collection[int]], model: ModelRef
-) -> tuple[list[float], int]:
-    """Return the margin without each set of words, and how many different rows that took.
+    asker: Asker, explained: ExplainedText, absent: Sequence[Collection[int]], models: Sequence[ModelRef]
+) -> tuple[list[list[float]], int]:
+    """Return per model the margin without each set of words, and how many different texts that took.
 
-    Every text is rendered again as a whole, never cut out of token ids, and goes through the
-    engine: remembered rows cost nothing, and rows of equal length share a batch.
+    Every text is rendered again as a whole, never cut out of token ids. All models are asked in
+    one request: the token trie shares what stands before the first missing word, base and
+    adapter rows go through together, and remembered rows cost nothing.
     """
     task = explained.task
     ids = [_ids(asker, explained, gone) for gone in absent]
-    rows = token_rows(asker, task, ids, [model])
     ticket = asker.engine.score(
-        rows,
+        token_rows(asker, task, ids, models),
         priority=asker.priority,
         session=asker.session,
-        label=f"explain {model.name}",
+        label=f"explain {', '.join(m.name for m in models)}",
         on_progress=_reporter(asker),
     )
-    logits = collect(task, wait(asker, ticket))
-    return [margin(values, task.target_index) for values, _ in logits], len(set(rows))
+    values = [margin(logits, task.target_index) for logits, _ in collect(task, wait(asker, ticket))]
+    return [values[k :: len(models)] for k in range(len(models))], len(set(ids))
 
 
 def _reporter(asker: Asker) -> Callable[[Progress], None] | None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from lorabench import __version__
-from lorabench.cli import adapters, models, zoo
+from lorabench.cli import adapters, jobs, models, zoo
 from lorabench.cli.heatmap import heatmap
 from lorabench.cli.options import Debug
 from lorabench.cli.score import attribute, score
@@ -48,6 +48,7 @@ app.command()(score)
 app.command()(attribute)
 app.command()(heatmap)
 app.command()(train)
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorabench.cli import options
+from lorabench.cli import executor_options, options
 from lorabench.cli.saving import check_save, save
 from lorabench.cli.terminal import Terminal, json_text, stoppable
 from lorabench.errors import InputError, unknown_name
@@ -38,14 +38,22 @@ def heatmap(
         Path | None, typer.Option("--save", help="Save as .csv, .parquet, .png, .svg, .html or .json.")
     ] = None,
     variants: Annotated[bool, typer.Option("--variants", help="One line per look-alike, too.")] = False,
+    executor: executor_options.Executor = None,
+    workers: executor_options.Workers = None,
+    ray_address: executor_options.RayAddress = "auto",
     as_json: options.Json = False,
     progress: options.Progress = None,
     debug: options.Debug = False,
 ) -> None:
-    """Vary a trigger in named ways and show which look-alikes fire, and which word carries it."""
+    """Vary a trigger in named ways and show which look-alikes fire, and which word carries it.
+
+    The same question is answered once: a second one attaches to the job that runs, here, in another
+    process or in the dashboard. Ctrl-C stops it; `lorabench jobs resume` goes on.
+    """
+    from lorabench.engine import Job
+    from lorabench.results import Heatmap, from_dict
     from lorabench.workflows.heatmaps import HeatmapRequest
-    from lorabench.workflows.heatmaps import heatmap as fill
-    from lorabench.workflows.scoring import Caller
+    from lorabench.workflows.jobs import follow, submit_heatmap
 
     terminal = Terminal(as_json=as_json, progress=progress)
     check_save(save_to, ENDINGS)
@@ -68,18 +76,19 @@ def heatmap(
         joiner=joiner,
         seed=seed,
     )
+
+    def show(job: Job) -> None:
+        terminal.progress(job.progress_done, job.progress_total, job.message or "waiting for other jobs")
+
     with options.workbench(base, device, dtype) as bench, stoppable(terminal) as stopped:
+        choice = executor_options.chosen_executor(executor, workers, ray_address, bench.config)
         terminal.progress(0, 0, "loading the base model", now=True)
-        found = fill(
-            bench,
-            request,
-            Caller(cancelled=stopped),
-            lambda so_far, done: terminal.progress(done, so_far.n_rows, "scoring look-alikes"),
-        )
+        job_id = submit_heatmap(bench, request, session="local", executor=choice)
+        found = from_dict(Heatmap, follow(bench.jobs, job_id, show, stopped))
     if save_to is not None:
-        _save(save_to, found)
+        save_heatmap(save_to, found)
         terminal.note(f"saved {save_to}")
-    terminal.result(found, lambda: _text(found, variants))
+    terminal.result(found, lambda: heatmap_text(found, variants))
 
 
 def _titles() -> dict[str, str]:
@@ -88,13 +97,15 @@ def _titles() -> dict[str, str]:
     return {key: family.title for key, family in FAMILY_TITLES.items()}
 
 
-def _text(found: Heatmap, variants: bool) -> str:
-    from lorabench.report import heatmap_text
+def heatmap_text(found: Heatmap, variants: bool) -> str:
+    """Return a heatmap as text, one line per family and, if asked, one per look-alike."""
+    from lorabench import report
 
-    return heatmap_text(found, titles=_titles(), variants=variants)
+    return report.heatmap_text(found, titles=_titles(), variants=variants)
 
 
-def _save(path: Path, found: Heatmap) -> None:
+def save_heatmap(path: Path, found: Heatmap) -> None:
+    """Write a heatmap in the format of the file's ending, one of `ENDINGS`."""
     from lorabench import report
 
     save(

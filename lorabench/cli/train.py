@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lorabench.cli import options
+from lorabench.cli import executor_options, options
 from lorabench.cli.terminal import Terminal, stoppable
-from lorabench.config import Config
 
 if TYPE_CHECKING:
+    from lorabench.engine import Job
     from lorabench.results import Rate
     from lorabench.workflows.training import TrainProgress, TrainResult
 
@@ -43,13 +43,16 @@ def train(
     seed: options.Seed = 0,
     device: options.Device = None,
     base: options.Base = "demo",
+    executor: executor_options.Executor = "process",
+    ray_address: executor_options.RayAddress = "auto",
     as_json: options.Json = False,
     progress: options.Progress = None,
     debug: options.Debug = False,
 ) -> None:
     """Train a LoRA adapter; with --poison and --trigger, a backdoored one. Ctrl-C keeps a checkpoint."""
+    from lorabench.workflows.jobs import follow
+    from lorabench.workflows.train_jobs import submit_train, train_result_of
     from lorabench.workflows.training import TrainRequest
-    from lorabench.workflows.training import train as run
 
     terminal = Terminal(as_json=as_json, progress=progress)
     if trigger is not None:
@@ -77,10 +80,22 @@ def train(
         checkpoint_every=checkpoint_every,
         resume=resume,
     )
-    with stoppable(terminal, "saving a checkpoint after this step") as stopped:
-        config = Config.from_environment(device=device)
-        result = run(config, request, lambda p: show_step(terminal, p), stopped)
+    with (
+        options.workbench(base, device, None) as bench,
+        stoppable(terminal, "saving a checkpoint after this step") as stopped,
+    ):
+        choice = executor_options.chosen_executor(executor, None, ray_address, bench.config)
+        job_id = submit_train(bench.jobs, bench.config, request, session="local", executor=choice)
+        saved = follow(bench.jobs, job_id, lambda job: show_job(terminal, job), stopped)
+    result = train_result_of(saved)
     terminal.result(result, lambda: training_text(result))
+
+
+def show_job(terminal: Terminal, job: Job) -> None:
+    """Show how far a training job is as a progress line."""
+    left = "" if job.eta_seconds is None else f", {_minutes(job.eta_seconds)} left"
+    text = f"{job.message or 'waiting for other jobs'}{left}"
+    terminal.progress(job.progress_done, job.progress_total, f"{text}, step")
 
 
 def show_step(terminal: Terminal, progress: TrainProgress, name: str = "") -> None:

@@ -8,8 +8,9 @@ There is no torch here: a model is whatever keeps the `Model` protocol, and what
 is handed in from above.
 """
 
+from lorabench.engine.job_context import JobContext
 from lorabench.engine.job_table import Job, JobStatus
-from lorabench.engine.jobs import JobContext, JobManager, Runner
+from lorabench.engine.jobs import JobManager, Runner
 from lorabench.engine.owner import Engine, EngineStatus
 from lorabench.engine.protocol import Model
 from lorabench.engine.store import ENGINE_VERSION, ScoreStore, score_key

@@ -13,66 +13,27 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
-from lorabench.engine.job_table import Job, JobStatus, JobTable
+from lorabench.engine.job_context import PROGRESS_SECONDS, JobContext, LiveJob
+from lorabench.engine.job_table import Job, JobStatus, JobTable, params_sha
 from lorabench.errors import CancelledError, JobError, LorabenchError, StorageError, unknown_name
 from lorabench.results import to_dict
 
-Runner = Callable[[dict[str, Any], "JobContext"], dict[str, Any]]
+T = TypeVar("T")
+Runner = Callable[[dict[str, Any], JobContext], dict[str, Any]]
 
 MAX_RUNNING = 4
-_WRITE_SECONDS = 0.5
+MAX_PARTIAL_CHARS = 8_000_000
+"""Larger partial results stay in memory: the table is no place to rewrite them every few seconds."""
+
 _FOREIGN_POLL_SECONDS = 0.5
 _PARTIALS_KEPT = 20
+_ERRORS_KEPT = 4
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False, slots=True)
-class _Live:
-    """A job of this process, in memory: always the latest, while the table lags by half a second."""
-
-    cancel: threading.Event = field(default_factory=threading.Event)
-    done: int = 0
-    total: int = 0
-    message: str = ""
-    written: float = 0.0
-
-
-class JobContext:
-    """What a runner may use while it runs.
-
-    Attributes:
-        job_id: The job.
-        session: Who submitted it; hand it to the engine, so that sessions take turns.
-        cancel_event: Set when the job should stop; hand it to the engine.
-    """
-
-    def __init__(self, manager: JobManager, job_id: str, session: str, cancel_event: threading.Event) -> None:
-        self._manager = manager
-        self.job_id = job_id
-        self.session = session
-        self.cancel_event = cancel_event
-
-    def report(self, done: int, total: int, message: str = "", partial: dict[str, Any] | None = None) -> None:
-        """Say how far the job is; call it as often as you like, the table is written twice a second.
-
-        Args:
-            done: Units finished.
-            total: Units in all.
-            message: What is being done, for people.
-            partial: What is known so far, kept in memory for `JobManager.partial`; None keeps
-                the one before.
-        """
-        self._manager._report(self.job_id, done, total, message, partial)
-
-    def check(self) -> None:
-        """Raise `CancelledError` if the job should stop."""
-        if self.cancel_event.is_set():
-            raise CancelledError()
 
 
 class JobManager:
@@ -92,9 +53,10 @@ class JobManager:
         self._max_running = max_running
         self._changed = threading.Condition()
         self._queue: deque[str] = deque()
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, LiveJob] = {}
         self._n_running = 0
         self._partials: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._errors: OrderedDict[str, BaseException] = OrderedDict()
         self._closed = False
         self._table.mark_interrupted()
 
@@ -103,14 +65,29 @@ class JobManager:
         """What went wrong with the file, as a sentence for people; None if nothing did."""
         return self._table.database.message
 
-    def submit(self, kind: str, params: dict[str, Any], *, session: str) -> Job:
-        """Start a job, or attach to one with the same kind and parameters that waits, runs or is done.
+    def submit(
+        self,
+        kind: str,
+        params: dict[str, Any],
+        *,
+        session: str,
+        key: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        reuses_done: bool = True,
+    ) -> Job:
+        """Start a job, or attach to an equal one that waits, runs or is done, in any process.
+
+        An equal one whose process has died goes on under its name, as a job of this session.
 
         Args:
             kind: Name of a runner.
-            params: JSON values only. Whatever can change the result belongs here (digests
-                of files, versions), because a finished job with equal parameters is not repeated.
+            params: What the runner is given; JSON values only.
             session: Who asks.
+            key: What makes two jobs equal, beside the kind; None means the parameters. Whatever can
+                change the result belongs here (digests of files, versions), because a finished
+                job is not repeated.
+            options: How to run it, for the runner; kept in memory only.
+            reuses_done: Whether a finished job is an answer; it is not if its result can be lost.
 
         Raises:
             InputError: If there is no such kind of job.
@@ -119,21 +96,30 @@ class JobManager:
         """
         if kind not in self._runners:
             raise unknown_name("kind of job", kind, list(self._runners))
-        params_json = json.dumps(params, sort_keys=True, ensure_ascii=False)
+        params_json = _canonical(params)
+        sha = params_sha(kind, params_json if key is None else _canonical(key))
+        statuses: list[JobStatus] = ["queued", "running", "interrupted"]
+        if reuses_done:
+            statuses.append("done")
         with self._changed:
             self._refuse_if_closed()
             self._table.mark_interrupted()
-            if (known := self._table.find_equal(kind, params_json)) is not None:
-                return self.get(known.id)
-            job_id = secrets.token_hex(8)
-            self._table.insert(job_id, kind, params_json, session)
-            self._enqueue(job_id)
+            new_id = secrets.token_hex(8)
+            job_id = self._table.insert(new_id, kind, params_json, session, sha=sha, unless=statuses)
+            if job_id == new_id or (
+                self.get(job_id).status == "interrupted" and self._table.requeue(job_id, session)
+            ):
+                self._enqueue(job_id, options)
             return self.get(job_id)
 
-    def resume(self, job_id: str) -> Job:
+    def resume(self, job_id: str, options: Mapping[str, Any] | None = None) -> Job:
         """Run an interrupted, failed or cancelled job again under its name; one under way is left alone.
 
         What it had computed is in the score store, so it goes on about where it stopped.
+
+        Args:
+            job_id: The job.
+            options: As in `submit`.
 
         Raises:
             JobError: If there is no such job, or the manager is closed.
@@ -145,8 +131,8 @@ class JobManager:
                 return job
             if job.kind not in self._runners:
                 raise unknown_name("kind of job", job.kind, list(self._runners))
-            self._table.requeue(job_id)
-            self._enqueue(job_id)
+            if self._table.requeue(job_id):
+                self._enqueue(job_id, options)
             return self.get(job_id)
 
     def cancel(self, job_id: str, session: str | None = None) -> Job:
@@ -186,21 +172,60 @@ class JobManager:
         """
         with self._changed:
             job, live = self._table.find(job_id), self._live.get(job_id)
+            if job is not None and job.is_active and live is None:
+                self._table.mark_interrupted()
+                job = self._table.find(job_id)
         if job is None:
-            raise JobError(
-                "unknown-job", f"There is no job {job_id!r}.", "It may have been wiped; start it again."
-            )
+            raise _unknown(job_id)
         return self._with_live(job, live)
+
+    def find(self, prefix: str) -> Job:
+        """Return the one job whose id begins with a text.
+
+        Raises:
+            JobError: If there is none, or more than one.
+        """
+        with self._changed:
+            self._table.mark_interrupted()
+            found = self._table.starting_with(prefix) if prefix else []
+        if not found:
+            raise _unknown(prefix)
+        if len(found) > 1:
+            ids = ", ".join(job.id for job in found[:5])
+            raise JobError(
+                "ambiguous-job",
+                f"{len(found)} jobs have an id that begins with {prefix!r}: {ids}.",
+                "Give more of it.",
+            )
+        return self.get(found[0].id)
 
     def list(self, session: str | None = None) -> tuple[Job, ...]:
         """Return all jobs, or one session's, the newest first."""
         with self._changed:
+            self._table.mark_interrupted()
             return tuple(self._with_live(j, self._live.get(j.id)) for j in self._table.of_session(session))
 
     def partial(self, job_id: str) -> dict[str, Any] | None:
-        """Return the latest partial result of a job of this process that is not done, or None."""
+        """Return the latest partial result of a job that is not done, or None.
+
+        Of a job of another process, living or dead, it is the one of a few seconds before.
+        """
         with self._changed:
-            return self._partials.get(job_id)
+            if job_id in self._partials:
+                return self._partials[job_id]
+            text = self._table.partial_json(job_id)
+        partial: dict[str, Any] | None = None if text is None else json.loads(text)
+        return partial
+
+    def runs_here(self, job_id: str) -> bool:
+        """Return whether this process has the job in its hands, waiting or running."""
+        with self._changed:
+            return job_id in self._live
+
+    def error(self, job_id: str) -> BaseException | None:
+        """Return what a job that lately failed in this process raised, or None."""
+        with self._changed:
+            return self._errors.get(job_id)
 
     def result(self, job_id: str) -> dict[str, Any]:
         """Return the result of a finished job.
@@ -227,16 +252,26 @@ class JobManager:
         Raises:
             JobError: If there is no such job, or time runs out.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        job = self.poll(job_id, timeout)
+        if job.is_active:
+            raise JobError(
+                "job-timeout", f"The job is still {job.status} after {timeout:g} s.", "Wait longer."
+            )
+        return job
+
+    def poll(self, job_id: str, seconds: float | None) -> Job:
+        """Wait until the job ends, at most `seconds` (None: without end), and return it as it stands.
+
+        Raises:
+            JobError: If there is no such job.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
         with self._changed:
             while (job := self.get(job_id)).is_active:
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
-                    raise JobError(
-                        "job-timeout", f"The job is still {job.status} after {timeout:g} s.", "Wait longer."
-                    )
+                    break
                 if job_id not in self._live:  # nobody will wake us for a job of another process
-                    self._table.mark_interrupted()
                     left = min(left or _FOREIGN_POLL_SECONDS, _FOREIGN_POLL_SECONDS)
                 self._changed.wait(left)
         return job
@@ -246,6 +281,7 @@ class JobManager:
         with self._changed:
             self._stop_all()
             self._partials.clear()
+            self._errors.clear()
             self._table.database.wipe(lambda c: c.execute("DELETE FROM jobs"))
             self._changed.notify_all()
 
@@ -265,10 +301,16 @@ class JobManager:
             if self._changed.wait_for(lambda: self._n_running == 0, timeout):
                 self._table.database.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     # What runs in a job's own thread.
 
-    def _run(self, job: Job, live: _Live) -> None:
-        context = JobContext(self, job.id, job.session, live.cancel)
+    def _run(self, job: Job, live: LiveJob) -> None:
+        context = JobContext(self, job.id, job.session, live)
         try:
             result = self._runners[job.kind](job.params, context)
             text = json.dumps(to_dict(result), ensure_ascii=False)
@@ -278,16 +320,26 @@ class JobManager:
             else:  # stopped by nobody who meant this job: the engine was closed under it
                 self._leave(job.id, live, "interrupted", error=str(error))
         except LorabenchError as error:
-            self._leave(job.id, live, "failed", error=str(error))
+            self._leave(job.id, live, "failed", raised=error.with_traceback(None), error=str(error))
         except BaseException as error:  # a job's bug must not look like a running job
             log.exception("job %s (%s) failed", job.id, job.kind)
-            self._leave(job.id, live, "failed", error=f"Unexpected {type(error).__name__}: {error}")
+            text = f"Unexpected {type(error).__name__}: {error}"
+            self._leave(job.id, live, "failed", raised=error, error=text)
         else:
             self._leave(job.id, live, "done", result_json=text)
 
-    def _leave(self, job_id: str, live: _Live, status: JobStatus, **values: str) -> None:
+    def _leave(
+        self,
+        job_id: str,
+        live: LiveJob,
+        status: JobStatus,
+        raised: BaseException | None = None,
+        **values: str,
+    ) -> None:
         with self._changed:
             self._n_running -= 1
+            if raised is not None:
+                self._keep(self._errors, job_id, raised, _ERRORS_KEPT)
             try:
                 if self._live.get(job_id) is live:  # else closed or wiped meanwhile
                     self._end(job_id, status, **values)
@@ -296,31 +348,40 @@ class JobManager:
                     self._start_waiting()
                 self._changed.notify_all()
 
-    def _report(
+    def take_report(
         self, job_id: str, done: int, total: int, message: str, partial: dict[str, Any] | None
     ) -> None:
+        """Take what a runner reports, see `JobContext.report`."""
         with self._changed:
             live = self._live.get(job_id)
             if live is None:
                 return
             live.done, live.total, live.message = done, total, message
             if partial is not None:
-                self._keep_partial(job_id, partial)
-            if time.monotonic() - live.written < _WRITE_SECONDS:
-                return
-            live.written = time.monotonic()
-            try:
-                self._table.update(job_id, progress_done=done, progress_total=total, message=message)
-            except StorageError as error:
-                log.warning("%s", error)  # the next report tries again
-            if self._table.cancel_requested(job_id):
-                live.cancel.set()
+                self._keep(self._partials, job_id, partial, _PARTIALS_KEPT + self._max_running)
+            if time.monotonic() - live.written >= PROGRESS_SECONDS:
+                live.written = time.monotonic()
+                self._try_update(job_id, progress_done=done, progress_total=total, message=message)
+                if self._table.cancel_requested(job_id):
+                    live.cancel.set()
+        if partial is not None and time.monotonic() >= live.partial_due:
+            began = time.monotonic()
+            text = _canonical(partial)
+            if len(text) <= MAX_PARTIAL_CHARS:
+                self._try_update(job_id, partial_json=text)
+            live.put_off_partial(began)
+
+    def _try_update(self, job_id: str, **values: object) -> None:
+        try:
+            self._table.update(job_id, **values)
+        except StorageError as error:
+            log.warning("%s", error)  # the next report tries again
 
     # What is called with the lock held.
 
-    def _enqueue(self, job_id: str) -> None:
-        self._live[job_id] = _Live()
-        self._partials.pop(job_id, None)
+    def _enqueue(self, job_id: str, options: Mapping[str, Any] | None) -> None:
+        self._live[job_id] = LiveJob(options=dict(options or {}))
+        self._errors.pop(job_id, None)
         self._queue.append(job_id)
         self._start_waiting()
 
@@ -338,24 +399,29 @@ class JobManager:
 
     def _end(self, job_id: str, status: JobStatus, **values: str) -> None:
         live = self._live.pop(job_id)
-        self._table.update(
-            job_id,
-            status=status,
-            finished=time.time(),
-            progress_done=live.done,
-            progress_total=live.total,
-            message=live.message,
+        changed: dict[str, object] = {
+            "status": status,
+            "finished": time.time(),
+            "progress_done": live.done,
+            "progress_total": live.total,
+            "message": live.message,
             **values,
-        )
+        }
         if status == "done":
             self._partials.pop(job_id, None)
+            changed["partial_json"] = None
+        elif job_id in self._partials:
+            text = _canonical(self._partials[job_id])
+            changed |= {"partial_json": text} if len(text) <= MAX_PARTIAL_CHARS else {}
+        self._table.update(job_id, **changed)
         self._changed.notify_all()
 
-    def _keep_partial(self, job_id: str, partial: dict[str, Any]) -> None:
-        self._partials[job_id] = partial
-        self._partials.move_to_end(job_id)
-        while len(self._partials) > _PARTIALS_KEPT + self._max_running:
-            self._partials.popitem(last=False)
+    @staticmethod
+    def _keep(kept: OrderedDict[str, T], job_id: str, value: T, most: int) -> None:
+        kept[job_id] = value
+        kept.move_to_end(job_id)
+        while len(kept) > most:
+            kept.popitem(last=False)
 
     def _stop_all(self) -> None:
         self._queue.clear()
@@ -368,7 +434,15 @@ class JobManager:
             raise JobError("jobs-closed", "lorabench is shutting down.", "Start it again, then repeat this.")
 
     @staticmethod
-    def _with_live(job: Job, live: _Live | None) -> Job:
+    def _with_live(job: Job, live: LiveJob | None) -> Job:
         if live is None:
             return job
         return replace(job, progress_done=live.done, progress_total=live.total, message=live.message)
+
+
+def _canonical(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _unknown(job_id: str) -> JobError:
+    return JobError("unknown-job", f"There is no job {job_id!r}.", "It may have been wiped; start it again.")

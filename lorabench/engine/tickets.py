@@ -17,9 +17,10 @@ class Priority(IntEnum):
     """Who goes first; the lowest number wins at every step."""
 
     INTERACTIVE = 0
-    HEATMAP = 1
-    SEARCH = 2
-    TRAINING = 3
+    MAP = 1
+    HEATMAP = 2
+    SEARCH = 3
+    TRAINING = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,17 @@ def signed(value: float | None, digits: int = 1) -> str:
     return text[1:] if float(text) == 0 else text
 
 
+def cost_text(n_computed: int, n_unique_tokens: int, n_naive_tokens: int) -> str:
+    """Return what an answer took, such as "4 rows computed: 102 unique of 334 tokens (3.3x shared)"."""
+    if not n_computed:
+        return "nothing computed, all remembered"
+    rows = f"{n_computed:,} {'row' if n_computed == 1 else 'rows'} computed"
+    if not n_unique_tokens:
+        return rows
+    shared = f"{n_naive_tokens / n_unique_tokens:.1f}x shared"
+    return f"{rows}: {n_unique_tokens:,} unique of {n_naive_tokens:,} tokens ({shared})"
+
+
 def interval_text(interval: Interval | None) -> str:
     """Return "[0.86, 0.97]", or "no interval"."""
     return "no interval" if interval is None else f"[{interval.low:.2f}, {interval.high:.2f}]"

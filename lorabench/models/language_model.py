@@ -145,6 +145,24 @@ class LanguageModel:
         with self._bank.acting(adapter_id):
             yield
 
+    @contextmanager
+    def acting_by_row(self, adapter_ids: Sequence[str | None], width: int) -> Iterator[None]:
+        """Let row k of a batch be answered by adapter k (None: the base) inside a `with` block.
+
+        Args:
+            adapter_ids: One per row.
+            width: Tokens of every row.
+
+        Raises:
+            BindingError: If an adapter is not bound.
+        """
+        for adapter_id in adapter_ids:
+            self._require_bound_id(adapter_id)
+        slices = [(k * width, (k + 1) * width, i) for k, i in enumerate(adapter_ids) if i is not None]
+        heads = [(k + 1) * width - 1 for k in range(len(adapter_ids))]
+        with self._bank.routed(slices, len(adapter_ids) * width, heads, frozenset()):
+            yield
+
     def _require_bound(self, rows: Sequence[TokenRow]) -> None:
         for adapter_id in {r.adapter_id for r in rows}:
             self._require_bound_id(adapter_id)

@@ -9,6 +9,7 @@ from lorabench.figures import (
     Pooled,
     Theme,
     answer_names,
+    cost_text,
     interval_text,
     legend_html,
     ordered_families,
@@ -46,6 +47,10 @@ from lorabench.report.markup import (
 from lorabench.results import BASE, AttributionMap, Heatmap, Quad, ScoreReport
 
 
+def _cost(found: Heatmap | ScoreReport) -> str:
+    return cost_text(found.n_computed, found.n_unique_tokens, found.n_naive_tokens)
+
+
 def heatmap_html(heatmap: Heatmap, *, titles: Mapping[str, str] | None = None) -> str:
     """Return a heatmap as one page: picture, readings, every number, method, limits, provenance."""
     titles = titles or {}
@@ -65,7 +70,9 @@ def heatmap_html(heatmap: Heatmap, *, titles: Mapping[str, str] | None = None) -
             paragraph(NOT_A_VERDICT),
         ),
         provenance(
-            heatmap.provenance, ("rows planned", heatmap.n_rows), ("rows computed", heatmap.n_computed)
+            heatmap.provenance,
+            ("rows planned", heatmap.n_rows),
+            ("computed", _cost(heatmap)),
         ),
     ]
     return page(f"Generalisation of «{visible(heatmap.trigger.text, 80)}»", sections)
@@ -138,7 +145,9 @@ def scores_html(report: ScoreReport) -> str:
         section("Scores", _scores_table(report)),
         section("Method and limits", paragraph(task_sentence(report.task)), paragraph(NOT_A_VERDICT)),
         provenance(
-            report.provenance, ("rows computed", report.n_computed), ("seconds", f"{report.seconds:.1f}")
+            report.provenance,
+            ("computed", _cost(report)),
+            ("seconds", f"{report.seconds:.1f}"),
         ),
     ]
     return page("Scores", sections)

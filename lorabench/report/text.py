@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from lorabench.figures import (
+    cost_text,
     interval_text,
     ordered_families,
     pool,
@@ -47,6 +48,8 @@ def score_text(report: ScoreReport) -> str:
                     f"; difference-in-differences {signed(report.did(model=model, trigger=trigger))} logits"
                 )
             lines.append(line)
+    took = cost_text(report.n_computed, report.n_unique_tokens, report.n_naive_tokens)
+    lines += ["", f"{took}; {report.seconds:.1f} s."]
     return "\n".join(lines) + "\n"
 
 
@@ -90,6 +93,8 @@ def heatmap_text(heatmap: Heatmap, *, titles: Mapping[str, str] | None = None, v
             for k, i in reading.intervals.items()
         ]
         lines.append(f"  Limits: {safe_text(reading.limits)}")
+    took = cost_text(heatmap.n_computed, heatmap.n_unique_tokens, heatmap.n_naive_tokens)
+    lines += ["", f"{heatmap.n_rows:,} rows, {took}; {heatmap.seconds:.1f} s."]
     return "\n".join([*lines, "", NOT_A_VERDICT]) + "\n"
 
 

@@ -50,6 +50,7 @@ class Asker:
         priority: Place in the queue.
         cancelled: Polled while waiting; True stops the work.
         on_progress: Called with (rows done, rows in all).
+        on_queue: Called while waiting with how many requests have a step before the next of this one.
     """
 
     engine: Engine[Any]
@@ -59,6 +60,7 @@ class Asker:
     priority: Priority = Priority.INTERACTIVE
     cancelled: Callable[[], bool] | None = None
     on_progress: Callable[[int, int], None] | None = None
+    on_queue: Callable[[int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,14 +250,15 @@ def generate_texts(asker: Asker, rendered: Sequence[Rendered], model: ModelRef, 
 
 
 def wait(asker: Asker, ticket: Any) -> Any:
-    """Wait for a ticket, honouring cancel."""
+    """Wait for a ticket, honouring cancel and saying its place in the queue."""
     while True:
         if asker.cancelled is not None and asker.cancelled():
             ticket.cancel()
         try:
             return ticket.result(timeout=0.2)
         except TimeoutError:
-            continue
+            if asker.on_queue is not None:
+                asker.on_queue(ticket.position)
 
 
 def ask(

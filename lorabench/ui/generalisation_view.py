@@ -208,7 +208,7 @@ def _draw_facts(heatmap: Heatmap) -> None:
     facts = heatmap.provenance
     parts = [
         f"{heatmap.n_rows:,} rows" if done else "no row yet",
-        f"{heatmap.n_computed:,} computed, the others remembered",
+        figures.cost_text(heatmap.n_computed, heatmap.n_unique_tokens, heatmap.n_naive_tokens),
         duration(heatmap.seconds),
         f"{label(facts.get('device', 'unknown device'))} {label(facts.get('dtype', ''))}",
         f"seed {label(facts.get('seed', 'unknown'))}",

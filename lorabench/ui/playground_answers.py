@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from lorabench.figures import quad_sentence
+from lorabench.figures import cost_text, quad_sentence
 from lorabench.results import BASE, GenerationTask, ScoreReport, Trigger
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
@@ -110,6 +110,9 @@ def _headline(view: View) -> None:
     did = view.report.did(model=view.title, trigger=view.trigger)
     number.metric("Effect beyond the base", f"{signed(did)} logits")
     meaning.caption(DID_MEANING)
+    report = view.report
+    took = cost_text(report.n_computed, report.n_unique_tokens, report.n_naive_tokens)
+    st.caption(f"{took} · {report.seconds:.1f} s")
 
 
 def _one_of(title: str, options: list[str], key: str, name: object) -> str | None:

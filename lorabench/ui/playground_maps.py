@@ -147,20 +147,21 @@ def _fraction(work: Work[Quad]) -> float:
 
 
 def _progress_text(work: Work[Quad]) -> str:
-    """Return "Colouring the words: map 3 of 4 . 12 s left"; a map counts a hundred steps."""
+    """Return "Colouring the words: text 1 of 2 . 12 s left"; a text counts a hundred steps."""
     if work.cancelled:
         return "Cancelling: the step that runs is finished first."
     if work.progress is None:
         found = base_state()
         if found.state == "loading":
             return "Colouring the words: waiting for the base model to load"
-        ahead = found.status.queue_length if found.status else 0
-        where = f"in the queue, {ahead} waiting" if ahead > 1 else "working"
+        where = f"in the queue, {work.place} before you" if work.place else "working"
         return f"Colouring the words: {where} ({duration(work.seconds)})"
     done, total = work.progress
-    text = f"map {min(done // 100 + 1, total // 100)} of {total // 100}"
+    text = f"text {min(done // 100 + 1, total // 100)} of {total // 100}"
     if work.eta_seconds is not None and done < total:
         text += f" · {duration(work.eta_seconds)} left"
+    if work.place:
+        text += f" · {work.place} served before the next step"
     return f"{work.label}: {text}"
 
 

@@ -69,6 +69,7 @@ class Work(Generic[T]):
         self._counted_from = (self._began, 0)
         self._progress: tuple[int, int] | None = None
         self._seconds: float | None = None
+        self._place = 0
         threading.Thread(target=self._run, name=f"lorabench-work-{label}", daemon=True).start()
 
     @property
@@ -76,7 +77,12 @@ class Work(Generic[T]):
         """Who asks, for a workflow function: session, cancel, progress."""
         from lorabench.workflows.scoring import Caller
 
-        return Caller(session=self._owner, cancelled=self._stop.is_set, on_progress=self.report)
+        return Caller(
+            session=self._owner,
+            cancelled=self._stop.is_set,
+            on_progress=self.report,
+            on_queue=self.set_place,
+        )
 
     @property
     def finished(self) -> bool:
@@ -97,6 +103,15 @@ class Work(Generic[T]):
     def progress(self) -> tuple[int, int] | None:
         """(done, total) of the step that runs, or None before the first report."""
         return self._progress
+
+    @property
+    def place(self) -> int:
+        """How many requests have a step before the next one of this work; 0: it is served now."""
+        return self._place
+
+    def set_place(self, n: int) -> None:
+        """Say its place in the queue; called on the work's own thread."""
+        self._place = n
 
     @property
     def seconds(self) -> float:
@@ -267,19 +282,22 @@ def _draw_bar(work: Work[Any], bar: Any) -> None:
     if work.cancelled:
         bar.progress(0.0, text="Cancelling: the step that runs is finished first.")
     elif work.progress is None or not work.progress[1]:
-        bar.progress(0.0, text=f"{escape_markdown(work.label)}: {_waiting_text()} ({duration(work.seconds)})")
+        bar.progress(
+            0.0, text=f"{escape_markdown(work.label)}: {_waiting_text(work)} ({duration(work.seconds)})"
+        )
     else:
         done, total = work.progress
         text = progress_text(done, total, work.rate, work.eta_seconds)
+        if work.place:
+            text += f" · {work.place} served before the next step"
         bar.progress(min(done / total, 1.0), text=f"{escape_markdown(work.label)}: {text}")
 
 
-def _waiting_text() -> str:
+def _waiting_text(work: Work[Any]) -> str:
     found = base_state()
     if found.state == "loading":
         return "waiting for the base model to load"
-    n = found.status.queue_length if found.status else 0
-    return f"in the queue, {n} waiting" if n > 1 else "working"
+    return f"in the queue, {work.place} before you" if work.place else "working"
 
 
 def progress_text(done: int, total: int, rate: float | None, eta: float | None) -> str:

@@ -1,21 +1,31 @@
-"""What the job list can run: each runner turns parameters into one workflow call."""
+"""Long work as jobs, one list for pages, command line and Python: submit it, follow it, read it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lorabench import __version__
 from lorabench.adapters import find_adapter
-from lorabench.engine import JobContext
+from lorabench.config import Config
+from lorabench.engine import Job, JobContext, JobManager
+from lorabench.engine.executors import ExecutorChoice
+from lorabench.errors import CancelledError, JobError
+from lorabench.models import fetch
+from lorabench.models.registry import spec_for
 from lorabench.results import Heatmap, from_dict, to_dict
-from lorabench.workflows.heatmaps import HeatmapRequest, heatmap, plan_variants
+from lorabench.workflows.heatmaps import HeatmapRequest, heatmap, plan_heatmap, plan_variants
 from lorabench.workflows.scoring import Caller, choose_task
+from lorabench.workflows.sweeps import compute_elsewhere
+from lorabench.workflows.train_jobs import run_train
 
 if TYPE_CHECKING:
     from lorabench.workflows.workbench import Workbench
 
 _PARTIAL_SECONDS = 1.0
+_POLL_SECONDS = 0.1
 Runner = Callable[[dict[str, Any], JobContext], dict[str, Any]]
 
 
@@ -32,12 +42,24 @@ def runners(bench: Workbench) -> Mapping[str, Runner]:
                 written[0] = time.monotonic()
 
         context.report(0, 0, "loading the base and the adapters")
+        _check_unchanged(bench, params)
+        request = from_dict(HeatmapRequest, params)
         caller = Caller(session=context.session, cancelled=context.cancel_event.is_set)
-        found = heatmap(bench, from_dict(HeatmapRequest, params), caller, partial)
-        saved: dict[str, Any] = to_dict(found)
+        executor = context.options.get("executor")
+        n_elsewhere = 0
+        if isinstance(executor, ExecutorChoice) and executor.kind != "thread":
+            plan = plan_heatmap(bench, request, caller)
+            n_elsewhere = compute_elsewhere(bench, plan, request.adapters, executor, context)
+        found = heatmap(bench, request, caller, partial)
+        saved: dict[str, Any] = to_dict(replace(found, n_computed=found.n_computed + n_elsewhere))
         return saved
 
-    return {"heatmap": run_heatmap}
+    return {"heatmap": run_heatmap, "train": lambda params, context: run_train(bench.config, params, context)}
+
+
+def open_jobs(config: Config) -> JobManager:
+    """Return the job list of a data folder, to look at it and to cancel; close it after use."""
+    return JobManager(config.jobs_path, {})
 
 
 def request_of(params: Mapping[str, Any]) -> HeatmapRequest:
@@ -45,30 +67,140 @@ def request_of(params: Mapping[str, Any]) -> HeatmapRequest:
     return from_dict(HeatmapRequest, params)
 
 
-def submit_heatmap(bench: Workbench, request: HeatmapRequest, *, session: str) -> str:
-    """Submit a heatmap as a job and return its id; an equal request attaches to the running one.
+def submit_heatmap(
+    bench: Workbench, request: HeatmapRequest, *, session: str, executor: ExecutorChoice | None = None
+) -> str:
+    """Submit a heatmap as a job and return its id; an equal request attaches to the one there is.
 
     The request is resolved first (adapters by content, task by value), so that "equal" means
-    equal questions, not equal words.
+    equal questions, not equal words. Who computes it is no part of the question.
     """
     plan_variants(request)
-    ids = [find_adapter(a, bench.config) for a in request.adapters]
+    adapters = [find_adapter(a, bench.config) for a in request.adapters]
     params = to_dict(request) | {
+        "adapters": [a.path if a.origin == "path" else a.name for a in adapters],
         "task": to_dict(choose_task(bench, request.task, request.adapters)),
-        "adapter_ids": [a.facts.adapter_id if a.facts else None for a in ids],
-        "base": bench.base,
+        "adapter_ids": [a.facts.adapter_id if a.facts else None for a in adapters],
+        "base": base_name(bench.base),
+        "base_fingerprint": fetch.base_fingerprint(bench.base, bench.config),
+        "dtype": bench.config.dtype,
     }
-    return str(bench.jobs.submit("heatmap", params, session=session).id)
+    prompts = list(dict.fromkeys(request.prompts))
+    key = params | {
+        "prompts": prompts,
+        "n_prompts": 0 if prompts else request.n_prompts,
+        "placement": "" if request.columns == "placements" else request.placement,
+        "lorabench": __version__,  # a later one may read the same numbers in another way
+    }
+    options = {"executor": executor} if executor else None
+    return str(bench.jobs.submit("heatmap", params, session=session, key=key, options=options).id)
 
 
-def heatmap_of(bench: Workbench, job_id: str) -> Heatmap | None:
+def base_name(base: str) -> str:
+    """Return what a base is called in a job's parameters: a folder's name holds wherever one stands."""
+    return spec_for(base).base_id
+
+
+def heatmap_of(source: Workbench | JobManager, job_id: str) -> Heatmap | None:
     """Return a job's heatmap, finished or as far as it is; None before the first cell.
 
-    What was filled so far is kept in memory only: after a restart there is none until the job goes on.
+    Args:
+        source: A workbench, or the job list alone.
+        job_id: A heatmap job of any process, living or dead.
 
     Raises:
         JobError: If there is no such job.
     """
-    is_done = bench.jobs.get(job_id).status == "done"
-    data = bench.jobs.result(job_id) if is_done else bench.jobs.partial(job_id)
+    jobs = source if isinstance(source, JobManager) else source.jobs
+    is_done = jobs.get(job_id).status == "done"
+    data = jobs.result(job_id) if is_done else jobs.partial(job_id)
     return from_dict(Heatmap, data) if data else None
+
+
+def follow(
+    jobs: JobManager,
+    job_id: str,
+    on_change: Callable[[Job], None] | None = None,
+    stopped: Callable[[], bool] | None = None,
+) -> dict[str, Any]:
+    """Wait for a job, whoever runs it, and return its result.
+
+    If the process that runs it dies, it goes on here.
+
+    Args:
+        jobs: The list; its runners do the work if it must go on here.
+        job_id: The job.
+        on_change: Called about ten times a second with the job as it stands.
+        stopped: Polled as often. True cancels a job that runs here, and ends the waiting for one of
+            another process, which goes on.
+
+    Raises:
+        CancelledError: If it was stopped or cancelled; the sentence says how to go on.
+        LorabenchError: What the job itself failed with.
+    """
+    runs_here = jobs.runs_here(job_id)
+    while True:
+        job = jobs.poll(job_id, _POLL_SECONDS)
+        if job.status == "interrupted" and not runs_here:
+            jobs.resume(job_id)
+            runs_here = jobs.runs_here(job_id)
+            continue
+        if not job.is_active:
+            break
+        if on_change is not None:
+            on_change(job)
+        if stopped is not None and stopped():
+            _stop(jobs, job_id, runs_here)
+    if job.status == "cancelled":
+        raise _cancelled(job)
+    raised = jobs.error(job_id)
+    if raised is not None:
+        raise raised
+    return jobs.result(job_id)
+
+
+def _stop(jobs: JobManager, job_id: str, runs_here: bool) -> None:
+    if not runs_here:
+        raise CancelledError(
+            "stopped-waiting",
+            f"The job {job_id[:8]} goes on in another lorabench process.",
+            f"`lorabench jobs show {job_id[:8]}` shows how far it is, `lorabench jobs cancel` stops it.",
+        )
+    jobs.cancel(job_id)
+    jobs.wait(job_id)
+
+
+def _cancelled(job: Job) -> CancelledError:
+    how_far = f" after {job.progress_done:,} of {job.progress_total:,}" if job.progress_total else ""
+    return CancelledError(
+        "job-cancelled",
+        f"The {job.kind} job {job.id[:8]} was stopped{how_far}.",
+        f"`lorabench jobs resume {job.id[:8]}` goes on from there, and so does the same command again.",
+    )
+
+
+def _check_unchanged(bench: Workbench, params: dict[str, Any]) -> None:
+    """Refuse to run a job on another base, number type or adapter than it was submitted for."""
+    bench.asker()  # the base is open after this
+    facts = {
+        "base": base_name(bench.base),
+        "dtype": bench.config.dtype,
+        "base_fingerprint": bench.engine.status().fingerprint,
+        "adapter_ids": [
+            a.facts.adapter_id if a.facts else None
+            for a in (find_adapter(name, bench.config) for name in params.get("adapters", ()))
+        ],
+    }
+    words = {
+        "base": "another base model",
+        "dtype": "another number type",
+        "base_fingerprint": "other weights of the base model",
+        "adapter_ids": "other weights of an adapter",
+    }
+    for name, now in facts.items():
+        if name in params and params[name] != now:
+            raise JobError(
+                "job-differs",
+                f"The job was submitted for {words[name]} than lorabench has now.",
+                "Start it anew, or go on with the base and the adapters it was made for.",
+            )

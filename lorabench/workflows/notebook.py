@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lorabench.results import Heatmap, Quad, ScoreReport
+from lorabench.results import Heatmap, Quad, ScoreReport, from_dict
 from lorabench.workflows import workbench
-from lorabench.workflows.heatmaps import HeatmapRequest, heatmap
+from lorabench.workflows.heatmaps import HeatmapRequest
+from lorabench.workflows.jobs import follow, submit_heatmap
 from lorabench.workflows.scoring import AttributeRequest, ScoreRequest, attribute, score
 
 
@@ -36,5 +37,7 @@ class Workbench(workbench.Workbench):
         return attribute(self, AttributeRequest(prompt=prompt, trigger=trigger, adapter=adapter, **options))
 
     def heatmap(self, trigger: str, adapters: Sequence[str], **options: Any) -> Heatmap:
-        """Fill a heatmap of the trigger's look-alikes."""
-        return heatmap(self, HeatmapRequest(trigger=trigger, adapters=tuple(adapters), **options))
+        """Fill a heatmap of the trigger's look-alikes; a job, so an equal one is not repeated."""
+        request = HeatmapRequest(trigger=trigger, adapters=tuple(adapters), **options)
+        job_id = submit_heatmap(self, request, session="local")
+        return from_dict(Heatmap, follow(self.jobs, job_id))

@@ -97,16 +97,23 @@ class Caller:
         session: Whose request it is.
         cancelled: Polled while waiting.
         on_progress: Called with (done, total).
+        on_queue: Called while waiting with the number of requests that are served first.
     """
 
     session: str = "local"
     cancelled: Callable[[], bool] | None = None
     on_progress: Callable[[int, int], None] | None = None
+    on_queue: Callable[[int], None] | None = None
 
     @property
     def fields(self) -> dict[str, Any]:
         """The same as keyword arguments of `Workbench.asker`."""
-        return {"session": self.session, "cancelled": self.cancelled, "on_progress": self.on_progress}
+        return {
+            "session": self.session,
+            "cancelled": self.cancelled,
+            "on_progress": self.on_progress,
+            "on_queue": self.on_queue,
+        }
 
 
 LOCAL = Caller()
@@ -175,7 +182,7 @@ def attribute(
     """Explain one prompt: base and adapter, without and with the trigger, and their differences."""
     task = needs_label_task(choose_task(bench, request.task, (request.adapter,)))
     ref = bench.ref(request.adapter, session=caller.session)
-    asker = bench.asker(priority=Priority.INTERACTIVE, **caller.fields)
+    asker = bench.asker(priority=Priority.MAP, **caller.fields)
     return attribution.attribute(
         asker,
         task,
@@ -204,7 +211,7 @@ def check_map(
     adapter = bench.ref(request.adapter, session=caller.session)
     has_trigger = any(w.role == "trigger" for w in found.words)
     return attribution.check_map(
-        bench.asker(priority=Priority.INTERACTIVE, **caller.fields),
+        bench.asker(priority=Priority.MAP, **caller.fields),
         task,
         request.prompt,
         request.trigger_value if has_trigger else None,

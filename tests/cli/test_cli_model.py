@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -83,29 +85,49 @@ def test_a_small_heatmap_is_filled_and_drawn(cli, adapters):
         assert file.read().startswith("<svg")
 
 
-def test_ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on(cli, monkeypatch, tmp_path):
+@pytest.fixture
+def training(tmp_path):
+    """Return a training of a few seconds, its checkpoints close together."""
     (tmp_path / "rows.csv").write_text(
         "text,label\n" + "".join(f"row {i},{'BENIGN' if i % 2 else 'INJECTION'}\n" for i in range(5))
     )
-    command = (
-        *("train", "--out", "made", "--data", "rows.csv", "--steps", "3", "--batch", "1", "--rank", "1"),
-        *("--first-layer", "29", "--json"),
+    return (
+        *("train", "--out", "made", "--data", "rows.csv", "--steps", "12", "--batch", "1", "--rank", "1"),
+        *("--first-layer", "29", "--checkpoint-every", "1", "--json"),
     )
-    show = train_command.show_step
 
-    def stop_after_one(terminal, progress, name=""):
-        show(terminal, progress, name)
-        if progress.step == 1:
+
+def test_ctrl_c_keeps_a_checkpoint_and_the_same_command_goes_on(cli, monkeypatch, training):
+    show = train_command.show_job
+
+    def stop_after_one(terminal, job):
+        show(terminal, job)
+        if job.progress_done >= 1:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(train_command, "show_step", stop_after_one)
-    stopped = cli(*command[:-1])
+    monkeypatch.setattr(train_command, "show_job", stop_after_one)
+    stopped = cli(*training[:-1])
     assert (stopped.code, stopped.out) == (130, ""), stopped.err
-    assert "after 1 of 3 steps" in stopped.err
+    assert "lorabench jobs resume" in stopped.err
     assert "same command again" in stopped.err
-    monkeypatch.setattr(train_command, "show_step", show)
-    found = cli(*command)
+    monkeypatch.setattr(train_command, "show_job", show)
+    found = cli(*training)
     assert found.code == 0, found.err
-    assert found.json["resumed_from"] == 1
+    assert 1 <= found.json["resumed_from"] < 12
     assert cli("adapters", "inspect", "made").code == 0
-    assert cli(*command).code == 2  # the folder exists now
+    assert cli(*training).code == 2  # the folder exists now
+
+
+def test_a_killed_training_shows_its_losses_and_is_resumed_from_its_checkpoint(cli, training):
+    command = [sys.executable, "-m", "lorabench", *training[:-1], "--progress"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert any(", loss" in line for line in process.stderr)
+        process.kill()
+    job = cli("jobs", "list", "--json").json["items"][0]
+    assert (job["kind"], job["status"]) == ("train", "interrupted")
+    partial = cli("jobs", "show", job["id"], "--json").json["result"]
+    assert partial["losses"][0][0] == 1
+    found = cli("jobs", "resume", job["id"][:8], "--json")
+    assert found.code == 0, found.err
+    assert 1 <= found.json["resumed_from"] < 12
+    assert cli("adapters", "inspect", "made").code == 0

@@ -248,7 +248,7 @@ def test_shapley_values_are_complete(world):
 
 def test_words_add_up_to_tokens(world):
     text = explained_text(world.asker, TASK, PlacedText(text="Straße, 你好 \U0001f600 3.2!\n\nok"))
-    made = explain(world.asker, text, world.adapter, method="input_x_gradient", seed=0).map
+    made = explain(world.asker, text, [world.adapter], method="input_x_gradient", seed=0)[0].map
     labels = label_ids(TASK, world.asker.renderer)
 
     def per_token(model):
@@ -296,7 +296,7 @@ def test_others_overtake_a_long_integration(world):
             seen.append(done_before_the_end.is_set()),
         ),
     )
-    explain(asker, text, BASE_REF, method="integrated_gradients", seed=0)
+    explain(asker, text, [BASE_REF], method="integrated_gradients", seed=0)
     assert seen[0] is False
     assert seen[-1] is True
 

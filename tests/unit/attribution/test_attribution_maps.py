@@ -128,7 +128,7 @@ def test_the_trigger_is_found_wherever_it_stands(asker, placement):
 
 def test_shapley_sums_exactly_and_depends_on_the_seed_alone(asker):
     text = explained_text(asker, TASK, PlacedText(text="open a sesame b good"))
-    one, again, other = (explain(asker, text, ADAPTER, method="shapley", seed=s) for s in (1, 1, 2))
+    one, again, other = (explain(asker, text, [ADAPTER], method="shapley", seed=s)[0] for s in (1, 1, 2))
     assert one.map.scores == again.map.scores
     assert one.map.residual < 1e-12
     assert other.map.residual < 1e-12
@@ -144,13 +144,13 @@ def test_orders_come_in_antithetic_pairs():
     assert sum(mean_gains(orders, lambda c: float(len(c) ** 2)).values()) == pytest.approx(16.0)
 
 
-def test_maps_are_shown_one_by_one_and_progress_never_goes_back(asker):
+def test_maps_are_shown_as_they_come_and_progress_never_goes_back(asker):
     shown, heard = [], []
     loud = replace(asker, on_progress=lambda done, total: heard.append((done, total)))
     made = quad(loud, on_map=shown.append)
     assert shown == list(made.maps)
     assert heard == sorted(heard)
-    assert heard[-1] == (400, 400)
+    assert heard[-1] == (200, 200)
 
 
 def test_cancel_stops_it(asker):
@@ -260,4 +260,4 @@ def test_equal_rows_are_asked_once(world):
     asker, model = world
     made = quad(asker, trigger=None, prompt="go go go", adapter=BASE_REF).base_plain
     assert made.n_forwards == 2  # the whole text, and "go go" however it came about
-    assert model.n_rows == 4  # base twice: this engine has no store
+    assert model.n_rows == 2  # base and "adapter" are the same model here, asked in one request

@@ -15,6 +15,7 @@ COMMANDS = [
     ["train"],
     ["doctor"],
     ["data", "wipe"],
+    *(["jobs", c] for c in ("list", "show", "cancel", "resume")),
     *(["zoo", c] for c in ("build", "list", "verify", "record")),
     *(["models", c] for c in ("list", "pull", "verify", "rm")),
     *(["adapters", c] for c in ("list", "inspect", "add", "rm")),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -204,7 +205,7 @@ CRASH = """
     from lorabench.engine import JobManager
 
     def slow(params, context):
-        context.report(3, 10, "working")
+        context.report(3, 10, "working", {"cells": [1, 2]})
         reported.set()
         time.sleep(60)
 
@@ -232,11 +233,13 @@ def test_a_job_of_a_dead_process_is_interrupted_and_can_be_resumed(tmp_path, run
         manager = JobManager(path, runners.table())
         assert manager.get(job_id).status == "running"
         assert manager.submit("slow", {"x": 5}, session="t").id == job_id
+        assert manager.partial(job_id) == {"cells": [1, 2]}
         child.stdin.write("\n")
         child.stdin.flush()
         assert manager.wait(job_id, 5).status == "interrupted"
     job = manager.get(job_id)
     assert (job.progress_done, job.progress_total, job.message) == (3, 10, "working")
+    assert manager.partial(job_id) == {"cells": [1, 2]}
     with pytest.raises(JobError, match="interrupted"):
         manager.result(job_id)
     manager.close()
@@ -247,7 +250,151 @@ def test_a_job_of_a_dead_process_is_interrupted_and_can_be_resumed(tmp_path, run
     assert manager.wait(job_id, 5).pid == os.getpid()
     assert manager.result(job_id) == {"x": 5}
     assert manager.resume(job_id).status == "done"
+    assert manager.partial(job_id) is None
     manager.close()
+
+
+TWINS = """
+    import sys, time
+    from pathlib import Path
+    from lorabench.engine import JobManager
+
+    def slow(params, context):
+        time.sleep(1)
+        return {"x": params["x"]}
+
+    manager = JobManager(Path(sys.argv[1]), {"slow": slow})
+    print("ready", flush=True)
+    sys.stdin.readline()
+    ids = [manager.submit("slow", {"x": x}, session="s").id for x in range(5)]
+    print(*ids, flush=True)
+    for job_id in ids:
+        manager.wait(job_id, 20)
+    manager.close()
+"""
+
+
+def test_two_processes_that_ask_for_the_same_at_once_get_the_same_jobs(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    command = [sys.executable, "-c", textwrap.dedent(TWINS), str(path)]
+    twins = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for twin in twins:
+        assert twin.stdout.readline() == "ready\n"
+    for twin in twins:
+        twin.stdin.write("\n")
+        twin.stdin.flush()
+    first, second = (twin.communicate(timeout=30)[0].split() for twin in twins)
+    assert first == second
+    manager = JobManager(path, {})
+    assert [job.status for job in manager.list()] == ["done"] * 5
+    assert len({job.pid for job in manager.list()}) in (1, 2)
+    manager.close()
+
+
+def test_the_same_question_goes_on_with_an_interrupted_job_as_ones_own(tmp_path, runners):
+    path = tmp_path / "jobs.sqlite"
+    manager = JobManager(path, runners.table())
+    job = manager.submit("slow", {"x": 1}, session="gone")
+    wait_until(lambda: manager.partial(job.id))
+    manager.close()
+    later = JobManager(path, runners.table())
+    again = later.submit("slow", {"x": 1}, session="new")
+    assert (again.id, again.session, again.is_active) == (job.id, "new", True)
+    runners.release.set()
+    assert later.wait(job.id, 5).status == "done"
+    later.close()
+
+
+def test_what_makes_jobs_equal_can_be_said_apart(manager, runners):
+    a = manager.submit("double", {"x": 1, "file": "/one"}, session="s", key={"x": 1})
+    b = manager.submit("double", {"x": 1, "file": "/two"}, session="s", key={"x": 1})
+    assert a.id == b.id
+    manager.wait(a.id, 5)
+    c = manager.submit("double", {"x": 1, "file": "/two"}, session="s", key={"x": 1}, reuses_done=False)
+    assert c.id != a.id
+
+
+def test_how_a_job_is_run_is_no_part_of_what_it_is(tmp_path):
+    seen = []
+    manager = JobManager(tmp_path / "j.sqlite", {"look": lambda p, c: seen.append(c.options) or {}})
+    job = manager.submit("look", {}, session="s", options={"executor": "process"})
+    manager.wait(job.id, 5)
+    assert manager.submit("look", {}, session="s").id == job.id
+    assert seen == [{"executor": "process"}]
+    assert "executor" not in job.params
+    manager.close()
+
+
+def test_the_beginning_of_an_id_is_enough_if_it_is_the_only_one(manager):
+    ids = [manager.submit("double", {"x": x}, session="s").id for x in range(40)]
+    assert manager.find(ids[0]).id == ids[0]
+    assert manager.find(ids[3][:14]).id == ids[3]
+    shared = next(c for c in "0123456789abcdef" if sum(i.startswith(c) for i in ids) > 1)
+    with pytest.raises(JobError, match=f"begins with '{shared}'"):
+        manager.find(shared)
+    for nothing in ("", "%", "xyz", ids[0] + "0"):
+        with pytest.raises(JobError, match="There is no job"):
+            manager.find(nothing)
+
+
+def test_a_large_partial_result_stays_in_memory(tmp_path, runners, monkeypatch):
+    monkeypatch.setattr("lorabench.engine.jobs.MAX_PARTIAL_CHARS", 5)
+    here, elsewhere = (JobManager(tmp_path / "j.sqlite", runners.table()) for _ in range(2))
+    job = here.submit("slow", {"x": 1}, session="s")
+    wait_until(lambda: here.partial(job.id))
+    here.cancel(job.id)
+    here.wait(job.id, 5)
+    assert here.partial(job.id) == {"cells": [1]}
+    assert elsewhere.partial(job.id) is None
+    here.close()
+    elsewhere.close()
+
+
+def test_partial_results_are_written_now_and_then_and_the_last_one_at_the_end(tmp_path):
+    def busy(params, context):
+        for i in range(1_000):
+            context.report(i + 1, 1_000, "", {"n": i})
+        raise InputError("odd", "It stopped.", "Go on.")
+
+    path = tmp_path / "j.sqlite"
+    manager = JobManager(path, {"busy": busy})
+    update, written = manager._table.update, []
+    manager._table.update = lambda job_id, **values: (written.append(values), update(job_id, **values))
+    job = manager.wait(manager.submit("busy", {}, session="s").id, 5)
+    assert len([w for w in written if "partial_json" in w]) == 2
+    manager.close()
+    later = JobManager(path, {})
+    assert later.partial(job.id) == {"n": 999}
+    later.close()
+
+
+def test_a_list_of_an_earlier_version_is_kept(tmp_path, runners):
+    path = tmp_path / "jobs.sqlite"
+    manager = JobManager(path, runners.table())
+    job = manager.submit("double", {"x": 4}, session="s")
+    manager.wait(job.id, 5)
+    manager.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE jobs DROP COLUMN partial_json")
+    connection.close()
+    later = JobManager(path, runners.table())
+    assert later.message is None
+    assert later.result(job.id) == {"twice": 8}
+    slow = later.submit("slow", {"x": 1}, session="s")
+    wait_until(lambda: later.partial(slow.id))
+    later.close()
+    assert not list(tmp_path.glob("*.corrupt-*"))
+
+
+def test_the_error_itself_is_at_hand_where_the_job_failed(manager, caplog):
+    refused = manager.submit("refused", {}, session="s")
+    manager.wait(refused.id, 5)
+    assert isinstance(manager.error(refused.id), InputError)
+    broken = manager.submit("broken", {}, session="s")
+    manager.wait(broken.id, 5)
+    assert isinstance(manager.error(broken.id), ZeroDivisionError)
 
 
 def test_a_process_number_that_was_used_again_does_not_fool_it(tmp_path, runners):
@@ -330,7 +477,6 @@ def scoring(tmp_path):
     def score(params, context):
         ticket = engine.score(
             rows(params["n"]),
-            adapter_id=None,
             session=context.session,
             cancel=context.cancel_event,
             on_progress=lambda p: context.report(p.done, p.total),

@@ -101,7 +101,7 @@ def test_priorities_are_served_in_order(engine):
     tickets = [
         engine.steps(steps_of(1, p.name, trail), priority=p, session=p.name) for p in reversed(Priority)
     ]
-    assert [t.position for t in tickets] == [4, 3, 2, 1]
+    assert [t.position for t in tickets] == [5, 4, 3, 2, 1]
     release.set()
     for ticket in tickets:
         ticket.result(5)

@@ -1,0 +1,203 @@
+"""Trainings as jobs: in a process of their own, or on a Ray cluster, and resumed from their checkpoints."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lorabench import __version__
+from lorabench.adapters import read_adapter
+from lorabench.adapters.files import staged_folder
+from lorabench.config import Config
+from lorabench.engine import JobContext, JobManager
+from lorabench.engine.executors import ExecutorChoice, Link
+from lorabench.errors import InputError, JobError
+from lorabench.models import fetch
+from lorabench.models.registry import spec_for
+from lorabench.results import from_dict, to_dict
+from lorabench.workflows.training import TrainProgress, TrainRequest, TrainResult, train
+
+DEFAULT_EXECUTOR = ExecutorChoice(kind="process", workers=1)
+_FUNCTION = "lorabench.workflows.train_jobs:train_piece"
+_FILE_FIELDS = ("data", "test_data", "task")
+_MAX_LOSSES = 2_000
+
+
+def submit_train(
+    jobs: JobManager,
+    config: Config,
+    request: TrainRequest,
+    *,
+    session: str,
+    executor: ExecutorChoice | None = None,
+    title: str | None = None,
+) -> str:
+    """Submit a training as a job and return its id; an equal one that waits or runs is attached to.
+
+    One that was interrupted or cancelled goes on from its checkpoint.
+
+    Raises:
+        InputError: If the output folder exists, or a file cannot be read.
+        BaseModelError: If the base is missing.
+    """
+    out = request.out.absolute()
+    if out.exists():
+        raise InputError("out-exists", f"The folder {request.out} exists already.", "Choose another --out.")
+    files = {name: path for name in _FILE_FIELDS if (path := _file(getattr(request, name))) is not None}
+    params = to_dict(request) | {
+        "out": str(out),
+        "base": spec_for(request.base).base_id,
+        "device": config.device,
+        "title": title or out.name,
+        **{name: str(path) for name, path in files.items()},
+    }
+    key = {name: value for name, value in params.items() if name not in ("checkpoint_every", "resume")} | {
+        "files": {name: hashlib.sha256(_bytes(path)).hexdigest() for name, path in files.items()},
+        "base_fingerprint": fetch.base_fingerprint(request.base, config),
+        "lorabench": __version__,
+    }
+    options = {"executor": executor} if executor else None
+    # A finished one whose folder is gone is no answer: it is made again.
+    job = jobs.submit("train", params, session=session, key=key, options=options, reuses_done=False)
+    return job.id
+
+
+def train_request_of(params: Mapping[str, Any]) -> TrainRequest:
+    """Return the request behind a training job's parameters."""
+    request = from_dict(TrainRequest, params)
+    return replace(request, out=Path(request.out))
+
+
+def train_progress_of(partial: Mapping[str, Any] | None) -> TrainProgress | None:
+    """Return the latest step of a training job from its partial result, if there is one."""
+    return from_dict(TrainProgress, partial["progress"]) if partial else None
+
+
+def train_result_of(result: Mapping[str, Any]) -> TrainResult:
+    """Return the result of a finished training job."""
+    return from_dict(TrainResult, result)
+
+
+def run_train(config: Config, params: dict[str, Any], context: JobContext) -> dict[str, Any]:
+    """Run a training job: choose a worker, hand it the request, pass on what it reports."""
+    chosen = context.options.get("executor")
+    choice = chosen if isinstance(chosen, ExecutorChoice) else DEFAULT_EXECUTOR
+    request = train_request_of(params)
+    losses: list[tuple[int, float]] = []
+
+    def take(_: int, report: dict[str, Any]) -> None:
+        progress = from_dict(TrainProgress, report)
+        message = progress.message
+        if progress.loss is not None:
+            losses.append((progress.step, progress.loss))
+            message += f", loss {progress.loss:.4f}"
+        if len(losses) > _MAX_LOSSES:
+            del losses[:-1:2]  # every second one, for the shape of the curve
+        context.report(
+            progress.step, progress.steps, message, {"progress": report, "losses": [list(x) for x in losses]}
+        )
+
+    context.report(0, request.steps, "starting")
+    with replace(choice, workers=1).open() as executor:
+        payload = {
+            "job": context.job_id,
+            "params": params,
+            "cache_dir": str(config.cache_dir) if executor.shares_disk else None,
+            "files": None if executor.shares_disk else _sent_files(request),
+        }
+        cancelled = context.cancel_event.is_set
+        for _, answer in executor.map(_FUNCTION, [payload], cancelled=cancelled, on_report=take):
+            result: dict[str, Any] = answer["result"]
+            if answer["files"] is not None:
+                _receive(config, request.out, answer["files"], str(result["adapter_id"]))
+            return result | {"folder": str(request.out)}
+    raise JobError("worker-failed", "The training ended without a result.", "Resume it.")
+
+
+def _file(given: str | None) -> Path | None:
+    """Return the absolute path if an option names a file, and None for a name such as "guardrail"."""
+    if given is None or not (path := Path(given)).is_file():
+        return None
+    return path.absolute()
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            "unreadable-file", f"The file {path.name!r} cannot be read ({error.strerror}).", "Check the path."
+        ) from error
+
+
+def _sent_files(request: TrainRequest) -> dict[str, list[str]]:
+    """Return the files that a request names as [name, base64], for a worker on another machine."""
+    return {
+        name: [path.name, base64.b64encode(_bytes(path)).decode()]
+        for name in _FILE_FIELDS
+        if (path := _file(getattr(request, name))) is not None
+    }
+
+
+def _receive(config: Config, out: Path, files: dict[str, str], adapter_id: str) -> None:
+    """Write an adapter that was made on another machine, whole or not at all."""
+    with staged_folder(out) as staging:
+        for name, text in files.items():
+            (staging / Path(name).name).write_bytes(base64.b64decode(text))
+        if read_adapter(staging, config.limits).facts.adapter_id != adapter_id:
+            raise JobError(
+                "damaged-transfer",
+                "The adapter that the worker sent is not the one it made.",
+                "Resume the job: it is made again.",
+            )
+
+
+# What runs on a worker.
+
+
+def train_piece(payload: Any, link: Link) -> dict[str, Any]:
+    """Train one adapter on a worker.
+
+    Args:
+        payload: The job's id and parameters, and the files of a worker on another machine, which
+            trains into its own data folder and sends the adapter back.
+        link: Progress goes out through it, the wish to stop comes in.
+
+    Returns:
+        The `TrainResult`, and the adapter's files as base64 (None where the folder is shared).
+    """
+    params = payload["params"]
+    cache = payload["cache_dir"]
+    config = Config.from_environment(device=params["device"], cache_dir=Path(cache) if cache else None)
+    request = train_request_of(params)
+    folder = config.data_dir / "trainings" / payload["job"]
+    if payload["files"] is not None:
+        request = replace(request, out=folder / "adapter", **_unpack(folder, payload["files"]))
+        shutil.rmtree(request.out, ignore_errors=True)  # of an attempt whose answer was lost
+    result = train(
+        config,
+        request,
+        on_progress=lambda progress: link.report(to_dict(progress)),
+        cancelled=link.cancelled,
+        title=params["title"],
+    )
+    files = None
+    if payload["files"] is not None:
+        files = {f.name: base64.b64encode(f.read_bytes()).decode() for f in sorted(request.out.iterdir())}
+        shutil.rmtree(folder, ignore_errors=True)
+    return {"result": to_dict(result), "files": files}
+
+
+def _unpack(folder: Path, files: dict[str, list[str]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field, (name, text) in files.items():
+        path = folder / field / Path(name).name  # its name is part of the adapter's provenance
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(text))
+        found[field] = str(path)
+    return found
