@@ -86,11 +86,20 @@ def _ready(terminal: Terminal, plan: ServerPlan) -> None:
     terminal.result(plan, "\n".join([*lines, "Press Ctrl-C to stop."]) + "\n")
 
 
-def doctor(as_json: options.Json = False, debug: options.Debug = False) -> None:
+def doctor(
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Compare the fast ways of asking with the plain one now.")
+    ] = False,
+    as_json: options.Json = False,
+    debug: options.Debug = False,
+) -> None:
     """Check versions, device, memory, folders, base model and zoo; exits with 2 if something is missing."""
-    from lorabench.workflows.doctor import examine
+    from lorabench.workflows import doctor as examination
 
-    report = examine(Config.from_environment())
+    config = Config.from_environment()
+    if measure:
+        examination.measure(config)
+    report = examination.examine(config)
     marks = {"ok": "ok", "note": "note", "missing": "MISSING"}
     rows = [[marks[c.status], c.name, c.value] for c in report.checks]
     todo = [f"{c.name}: {c.remedy}" for c in report.checks if c.remedy]

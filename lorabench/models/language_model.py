@@ -220,6 +220,12 @@ class LanguageModel:
         self.runner.sharing(adapter_id)
         return tuple(self.runner.checked.values())
 
+    def measure(self, adapter_id: str) -> None:
+        """Make every check that concerns an adapter of this kind, merged weights included."""
+        self.sharing(adapter_id)
+        if self.runner.merge_pays(adapter_id, 0) is not None:
+            self.runner.sharing(adapter_id, merged=True)
+
     def generate(self, ids: Sequence[int], adapter_id: str | None, max_new_tokens: int) -> Iterator[int]:
         """Yield the greedy continuation token by token, the stop token left out."""
         cache: Any = None

@@ -173,13 +173,19 @@ class RowRunner:
         ready = self._bank.merged
         chosen = set()
         for adapter_id, n in n_tokens.items():
-            if n < MERGE_FROM or self._bank.merged_bytes(adapter_id) > MERGED_BYTES:
+            if n < MERGE_FROM:
                 continue
-            if self._merging(adapter_id).pays(n) or adapter_id in ready:
+            if self.merge_pays(adapter_id, n) or (adapter_id in ready and self._merging(adapter_id).is_exact):
                 self.merge(adapter_id)
                 if self.sharing(adapter_id, merged=True).passed:
                     chosen.add(adapter_id)
         return frozenset(chosen)
+
+    def merge_pays(self, adapter_id: str, n_tokens: int) -> bool | None:
+        """Return whether merged weights pay for so many tokens; None if there is no memory for them."""
+        if self._bank.merged_bytes(adapter_id) > MERGED_BYTES:
+            return None
+        return self._merging(adapter_id).pays(n_tokens)
 
     def _merging(self, adapter_id: str) -> MergeCheck:
         name = self_check.check_name(f"merging {self._bank.n_parameters(adapter_id)}", self)

@@ -8,6 +8,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lorabench.models.rows import RowLogits, TokenRow
+from lorabench.results import from_dict
 from lorabench.results.checks import MergeCheck, SelfCheck
 
 if TYPE_CHECKING:
@@ -27,6 +28,29 @@ def check_name(what: str, runner: RowRunner) -> str:
 
     parts = [what, runner.fingerprint, runner.device, runner.dtype, version("torch"), version("transformers")]
     return "|".join([f"v{CHECK_VERSION}", *parts])
+
+
+def outcomes(checks: Checks, fingerprint: str) -> list[str]:
+    """Return what is remembered of a base under the installed versions, a sentence each."""
+    from importlib.metadata import version
+
+    found = []
+    for name, value in checks.items():
+        parts = name.split("|")
+        if parts[0] != f"v{CHECK_VERSION}" or parts[2] != fingerprint:
+            continue
+        if parts[5:] != [version("torch"), version("transformers")]:
+            continue
+        if parts[1].startswith("sharing "):
+            check = from_dict(SelfCheck, value)
+            found.append(f"{check.kind} rows on {check.device} {check.dtype}: {check.sentence}")
+        elif parts[1].startswith("merging "):
+            merge = from_dict(MergeCheck, value)
+            found.append(
+                f"merged weights on {parts[3]} {parts[4]}: {merge.merged_tokens_per_second:,.0f} tokens/s, "
+                f"stacked {merge.stacked_tokens_per_second:,.0f}; {merge.max_difference:.1e} logits apart"
+            )
+    return found
 
 
 def random_rows(n_vocabulary: int, adapters: Sequence[str | None], seed: int = 0) -> list[TokenRow]:

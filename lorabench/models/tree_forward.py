@@ -219,6 +219,7 @@ class TrieRun:
         self._waiting = [node.n_children for node in plan.nodes]
         self._logprobs: dict[int, list[float]] = {}
         self._beginnings = _beginnings(plan)
+        self._dtype = next(model.parameters()).dtype
 
     def take(self, budget: int) -> list[int]:
         """Return the next portion of nodes."""
@@ -281,7 +282,8 @@ class TrieRun:
             spans.append(_Span(at, len(held), width, parent, slots))
             at += len(held) * width
         longest = max(plan[i].start + len(plan[i].ids) for i in nodes)
-        causal = torch.ones(longest, longest, dtype=torch.bool, device=self._device).tril_()
+        # Added, not looked up: a mask of truth values would be turned into this one in every layer.
+        causal = torch.full((longest, longest), -torch.inf, dtype=self._dtype, device=self._device).triu_(1)
         return _Layout(spans, kept, keep, causal)
 
     def _alike(self, i: int) -> tuple[Any, int, int]:

@@ -8,6 +8,9 @@ from typing import Any
 TOLERANCE = 1e-3
 """Largest difference in logits at which a shared computation counts as exact (fp32)."""
 
+MERGE_TOLERANCE = 1e-4
+"""Largest difference in logits between merged and stacked weights at which merged ones are used."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfCheck:
@@ -66,7 +69,12 @@ class MergeCheck:
     build_seconds: float
     max_difference: float
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether merged weights may stand for stacked ones: within 1e-4 logits."""
+        return self.max_difference <= MERGE_TOLERANCE
+
     def pays(self, n_tokens: int) -> bool:
-        """Whether merging is exact enough (1e-4) and saves time over this many tokens."""
+        """Whether merging is exact and saves time over this many tokens."""
         saved = n_tokens / self.stacked_tokens_per_second - n_tokens / self.merged_tokens_per_second
-        return self.max_difference <= 1e-4 and saved > self.build_seconds
+        return self.is_exact and saved > self.build_seconds

@@ -46,6 +46,7 @@ def serve(plan: ServerPlan, *, on_ready: Callable[[], None], opens_browser: bool
         "server.port": str(plan.port),
         "server.headless": "true",  # the browser is opened here, once the server answers
         "server.fileWatcherType": "none",
+        "runner.postScriptGC": "false",  # see .streamlit/config.toml
         "browser.gatherUsageStats": "false",
         "logger.hideWelcomeMessage": "true",
     }

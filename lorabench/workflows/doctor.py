@@ -16,8 +16,10 @@ from typing import Literal
 
 from lorabench.adapters import list_adapters
 from lorabench.config import Config, app_root
+from lorabench.engine import ScoreStore
 from lorabench.errors import LorabenchError
 from lorabench.models import fetch
+from lorabench.models.self_check import outcomes
 from lorabench.workflows.server import running_dashboards
 from lorabench.workflows.zoo import ZOO
 
@@ -91,6 +93,7 @@ def examine(config: Config) -> DoctorReport:
         *_folders(config),
         _demo_base(config),
         _zoo(config),
+        *_shared_forward(config),
         _dashboards(config),
         _browser(),
     ]
@@ -255,6 +258,41 @@ def _zoo(config: Config) -> Check:
             remedy="Install lorabench again.",
         )
     return Check(name="zoo", status="ok", value=f"{len(found)} adapters, all readable")
+
+
+def _shared_forward(config: Config) -> Iterator[Check]:
+    """Say how exact the token trie and merged weights are here, as far as it was measured."""
+    name = "shared forward pass"
+    try:
+        fingerprint = fetch.base_fingerprint("demo", config)
+    except LorabenchError:
+        return
+    known: list[str] = []
+    if config.store_path.is_file():
+        store = ScoreStore(config.store_path)
+        known = outcomes(store.checks, fingerprint)
+        store.close()
+    for sentence in known:
+        yield Check(name=name, status="ok" if ": off" not in sentence else "note", value=sentence)
+    if not known:
+        yield Check(
+            name=name,
+            status="ok",
+            value="not measured yet: the first question does it, or `lorabench doctor --measure`",
+        )
+
+
+def measure(config: Config) -> None:
+    """Load the demo base and a bundled adapter, and compare the fast ways of asking with the plain one.
+
+    Raises:
+        LorabenchError: If they cannot be loaded.
+    """
+    from lorabench.workflows.workbench import Workbench
+
+    with Workbench(config) as bench:
+        ref = bench.ref("guard-strong")
+        bench.engine.run(lambda m: m.measure(ref.adapter_id), label="measure").result()
 
 
 def _belongs(claimed: str | None, config: Config) -> bool:
