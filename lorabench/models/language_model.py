@@ -75,6 +75,8 @@ class LanguageModel:
         self._device = torch.device(choose_device(device))
         self._model: Any = open_causal(folder, name, dtype)
         self._model.to(self._device).eval().requires_grad_(False)
+        self._folder = folder
+        self._adapters: dict[str | None, CheckedAdapter] = {}
         self.name = name
         self.fingerprint = fingerprint
         self.device = str(self._device)
@@ -123,6 +125,8 @@ class LanguageModel:
             self.unbind(adapter_id)
             raise
         self.proofs[adapter_id] = proof
+        if self.dtype != "fp32":  # the fast mode is compared with fp32, which needs the weights once more
+            self._adapters[adapter_id] = adapter
         while len(self.proofs) > MAX_BOUND:
             self.unbind(next(iter(self.proofs)))
         return proof
@@ -132,6 +136,7 @@ class LanguageModel:
         self._bank.remove(adapter_id)
         self.runner.forget(adapter_id)
         self.proofs.pop(adapter_id, None)
+        self._adapters.pop(adapter_id, None)
         self._on_unbind(adapter_id)
 
     @contextmanager
@@ -225,6 +230,21 @@ class LanguageModel:
         self.sharing(adapter_id)
         if self.runner.merge_pays(adapter_id, 0) is not None:
             self.runner.sharing(adapter_id, merged=True)
+
+    def beside_fp32(self, rows: Sequence[TokenRow]) -> tuple[list[RowLogits], list[RowLogits]]:
+        """Return the answers of this model and of the same one in fp32, which is loaded for the moment."""
+        exact = LanguageModel(self._folder, name=self.name, fingerprint=self.fingerprint, device=self.device)
+        try:
+            for adapter_id in {r.adapter_id for r in rows} - {None}:
+                self._require_bound_id(adapter_id)
+                exact._bank.add(self._adapters[adapter_id])
+            found = []
+            for model in (self, exact):
+                answers = dict(x for batch in model.score_rows(rows, model.most_tokens) for x in batch)
+                found.append([answers[i] for i in range(len(rows))])
+        finally:
+            exact.close()
+        return found[0], found[1]
 
     def generate(self, ids: Sequence[int], adapter_id: str | None, max_new_tokens: int) -> Iterator[int]:
         """Yield the greedy continuation token by token, the stop token left out."""

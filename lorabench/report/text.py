@@ -48,6 +48,8 @@ def score_text(report: ScoreReport) -> str:
                     f"; difference-in-differences {signed(report.did(model=model, trigger=trigger))} logits"
                 )
             lines.append(line)
+    if note := report.provenance.get("fast_mode"):
+        lines += ["", safe_text(f"NOT EVIDENCE: {note}.", 300)]
     took = cost_text(report.n_computed, report.n_unique_tokens, report.n_naive_tokens)
     lines += ["", f"{took}; {report.seconds:.1f} s."]
     return "\n".join(lines) + "\n"
@@ -93,6 +95,8 @@ def heatmap_text(heatmap: Heatmap, *, titles: Mapping[str, str] | None = None, v
             for k, i in reading.intervals.items()
         ]
         lines.append(f"  Limits: {safe_text(reading.limits)}")
+    if note := heatmap.provenance.get("fast_mode"):
+        lines += ["", safe_text(f"NOT EVIDENCE: {note}.", 300)]
     took = cost_text(heatmap.n_computed, heatmap.n_unique_tokens, heatmap.n_naive_tokens)
     lines += ["", f"{heatmap.n_rows:,} rows, {took}; {heatmap.seconds:.1f} s."]
     return "\n".join([*lines, "", NOT_A_VERDICT]) + "\n"

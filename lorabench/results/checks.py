@@ -54,6 +54,31 @@ class SelfCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """A fast mode against fp32 on the same questions: what it may be trusted with.
+
+    Attributes:
+        dtype: The fast mode.
+        n_rows: Questions compared.
+        n_same: Those with the same answer (largest label logit).
+        max_margin_change: Largest change of the target margin, in logits.
+    """
+
+    dtype: str
+    n_rows: int
+    n_same: int
+    max_margin_change: float
+
+    @property
+    def sentence(self) -> str:
+        """The outcome for people."""
+        return (
+            f"fast mode {self.dtype}: {self.n_same} of {self.n_rows} sample answers as in fp32, margins "
+            f"change by up to {self.max_margin_change:.2f} logits; not for a verdict"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeCheck:
     """Stacked against merged weights for many rows of one adapter, measured on this machine.
 

@@ -36,6 +36,7 @@ def provenance(
     dtype: str,
     seed: int,
     sharing: Sequence[SelfCheck] = (),
+    fast_mode: str = "",
 ) -> dict[str, Any]:
     """Return the provenance of a report: seed, digests, versions, device, number type.
 
@@ -47,6 +48,7 @@ def provenance(
         device: Such as "cpu".
         dtype: Such as "fp32".
         seed: The one seed of the run.
+        fast_mode: What must be said of a fast mode's agreement with fp32; "" in evidence mode.
         sharing: How the token trie compares with the plain forward pass here.
     """
     return {
@@ -57,6 +59,7 @@ def provenance(
         "device": device,
         "dtype": dtype,
         "mode": "evidence" if dtype == "fp32" else "fast",
+        "fast_mode": fast_mode,
         "sharing": {check.kind: check.sentence for check in sharing} or "off",
         "versions": versions(),
         "platform": f"{platform.system()} {platform.machine()}",

@@ -204,6 +204,8 @@ def _names(screen: Heatmap) -> tuple[str, ...]:
 
 
 def _draw_facts(heatmap: Heatmap) -> None:
+    if note := heatmap.provenance.get("fast_mode"):
+        st.warning(f"Not evidence: {label(note, 300)}.", icon=":material/speed:")
     done = sum(len(c.rows) for c in heatmap.cells if c.rows)
     facts = heatmap.provenance
     parts = [

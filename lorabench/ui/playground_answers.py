@@ -111,6 +111,8 @@ def _headline(view: View) -> None:
     number.metric("Effect beyond the base", f"{signed(did)} logits")
     meaning.caption(DID_MEANING)
     report = view.report
+    if note := report.provenance.get("fast_mode"):
+        st.warning(f"Not evidence: {label(note, 300)}.", icon=":material/speed:")
     took = cost_text(report.n_computed, report.n_unique_tokens, report.n_naive_tokens)
     st.caption(f"{took} · {report.seconds:.1f} s")
 

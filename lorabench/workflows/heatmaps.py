@@ -158,4 +158,6 @@ def heatmap(
         for c in filled.columns
         if c.model != BASE and c.prompt_index is None
     )
+    if note := provenance["fast_mode"]:
+        readings = tuple(replace(r, limits=f"{r.limits} Measured in {note}.") for r in readings)
     return replace(filled, readings=readings)

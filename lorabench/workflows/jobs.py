@@ -37,7 +37,7 @@ def runners(bench: Workbench) -> Mapping[str, Runner]:
 
         def partial(so_far: Heatmap, done: int) -> None:
             due = time.monotonic() - written[0] >= _PARTIAL_SECONDS
-            context.report(done, so_far.n_rows, "scoring look-alikes", to_dict(so_far) if due else None)
+            context.report(done, so_far.n_rows, _message(so_far), to_dict(so_far) if due else None)
             if due:  # counted from its end: a large heatmap takes long to write
                 written[0] = time.monotonic()
 
@@ -55,6 +55,13 @@ def runners(bench: Workbench) -> Mapping[str, Runner]:
         return saved
 
     return {"heatmap": run_heatmap, "train": lambda params, context: run_train(bench.config, params, context)}
+
+
+def _message(so_far: Heatmap) -> str:
+    """Return what is being done, with what the plan says it costs."""
+    if not so_far.n_unique_tokens:
+        return "scoring look-alikes"
+    return f"scoring look-alikes, {so_far.n_unique_tokens:,} unique of {so_far.n_naive_tokens:,} tokens"
 
 
 def open_jobs(config: Config) -> JobManager:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from lorabench.results import BASE, BindingProof, GenerationTask, InstalledAdapt
 from lorabench.results.checks import SelfCheck
 from lorabench.scoring.provenance import provenance
 from lorabench.scoring.score import BASE_REF, Asker, ModelRef
+from lorabench.workflows.fast_mode import fast_mode_note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +185,13 @@ class Workbench:
                 refs.append(ref)
         return refs
 
+    @property
+    def checks(self) -> MutableMapping[str, dict[str, Any]]:
+        """What is remembered of self-checks, beside the scores."""
+        assert self.engine is not None  # which opens the store
+        assert self._store is not None
+        return self._store.checks
+
     def sharing(self, adapter_id: str | None = None) -> tuple[SelfCheck, ...]:
         """Return how exact the token trie is here, with adapters too if one that is bound is given."""
         has_adapter = adapter_id is not None
@@ -206,6 +214,7 @@ class Workbench:
             device=status.device or "cpu",
             dtype=status.dtype or self.config.dtype,
             seed=seed,
+            fast_mode=fast_mode_note(self, task, refs),
             sharing=self.sharing(next((r.adapter_id for r in refs if r.adapter_id), None)),
         )
 
