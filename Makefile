@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 8501
 
-.PHONY: help demo test lint unit test-slow bench zoo screenshots base browser clean
+.PHONY: help demo test lint unit test-slow bench bench-gpu zoo screenshots base browser clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
-	@echo "make lint | unit | test-slow | bench | zoo | screenshots | clean"
+	@echo "make lint | unit | test-slow | bench | bench-gpu | zoo | screenshots | clean"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,7 +47,14 @@ test-slow: base
 	$(BIN)/python -m pytest -m slow
 
 bench: base
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,ray,bench]"
 	$(BIN)/python tests/bench/first_light.py
+	$(BIN)/python tests/bench/leave_one_out.py
+	$(BIN)/python tests/bench/grid.py
+	$(BIN)/python tests/bench/load.py
+
+bench-gpu: $(STAMP)
+	$(BIN)/python tests/bench/gpu.py
 
 zoo: base
 	$(BIN)/lorabench zoo build

@@ -27,8 +27,8 @@ State = Literal["starting", "ready", "failed", "closed"]
 STEP_SECONDS = 0.5
 """About how long one step may take while another session has asked something in the last minute."""
 
-LONGEST_STEP_SECONDS = 2.0
-"""The same for a session that is alone."""
+LONGEST_STEP_SECONDS = 0.9
+"""The same for a session that is alone; a cancel must still be noticed within a second."""
 
 _COMPANY_SECONDS = 60.0
 

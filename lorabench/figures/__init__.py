@@ -7,7 +7,7 @@ untrusted string is made `visible` and then handed to its sink as data, or escap
 from lorabench.figures.curves import deletion_figure, margin_bars, training_figure
 from lorabench.figures.heatmap import Picked, heatmap_chart, read_selection
 from lorabench.figures.heatmap_tables import heatmap_frame, heatmap_table, ordered_families
-from lorabench.figures.numbers import cost_text, interval_text, rate_sentence, rate_text, signed
+from lorabench.figures.numbers import cost_text, interval_text, rate_sentence, rate_text, sharing_text, signed
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
 from lorabench.figures.sentences import answer_names, quad_sentence, question_sentence
@@ -40,6 +40,7 @@ __all__ = [
     "read_selection",
     "safe_text",
     "shared_domain",
+    "sharing_text",
     "signed",
     "summary",
     "training_figure",

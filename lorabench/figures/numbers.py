@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from lorabench.results import Interval, Rate
 
 
@@ -27,6 +30,15 @@ def cost_text(n_computed: int, n_unique_tokens: int, n_naive_tokens: int) -> str
         return rows
     shared = f"{n_naive_tokens / n_unique_tokens:.1f}x shared"
     return f"{rows}: {n_unique_tokens:,} unique of {n_naive_tokens:,} tokens ({shared})"
+
+
+def sharing_text(provenance: Mapping[str, Any]) -> str:
+    """Return how exact the shared forward passes of a report are, or "" where it does not say."""
+    checks = provenance.get("sharing")
+    if not isinstance(checks, Mapping):
+        return ""
+    sentence = checks.get("merged") or checks.get("stacked") or checks.get("base")
+    return f"token sharing {sentence}" if sentence else ""
 
 
 def interval_text(interval: Interval | None) -> str:

@@ -214,8 +214,9 @@ def _draw_facts(heatmap: Heatmap) -> None:
         duration(heatmap.seconds),
         f"{label(facts.get('device', 'unknown device'))} {label(facts.get('dtype', ''))}",
         f"seed {label(facts.get('seed', 'unknown'))}",
+        label(figures.sharing_text(facts), 120),
     ]
-    st.caption(" · ".join(parts))
+    st.caption(" · ".join(filter(None, parts)))
 
 
 def _draw_downloads(heatmap: Heatmap, families_open: set[str] | None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from lorabench.figures import cost_text, quad_sentence
+from lorabench.figures import cost_text, quad_sentence, sharing_text
 from lorabench.results import BASE, GenerationTask, ScoreReport, Trigger
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
@@ -114,7 +114,8 @@ def _headline(view: View) -> None:
     if note := report.provenance.get("fast_mode"):
         st.warning(f"Not evidence: {label(note, 300)}.", icon=":material/speed:")
     took = cost_text(report.n_computed, report.n_unique_tokens, report.n_naive_tokens)
-    st.caption(f"{took} · {report.seconds:.1f} s")
+    parts = (took, f"{report.seconds:.1f} s", label(sharing_text(report.provenance), 120))
+    st.caption(" · ".join(filter(None, parts)))
 
 
 def _one_of(title: str, options: list[str], key: str, name: object) -> str | None:

@@ -28,8 +28,9 @@ import baselines
 import machine
 from baselines import Ids, LabelIds
 from machine import Summary
+from study_adapter import study_adapter
 
-from lorabench.config import Config, app_root
+from lorabench.config import Config
 from lorabench.data import TASKS, find_battery
 from lorabench.engine import Priority
 from lorabench.models import fetch
@@ -42,7 +43,6 @@ from lorabench.scoring.labels import label_ids, margin
 from lorabench.workflows.workbench import Workbench
 
 BATTERY = "structural_v1_41"
-ADAPTER = app_root() / "assets" / "zoo" / "guard-strong"
 BASE, ADAPTED = "base", "adapter"
 STUDY_LOOP, BATCHED, LM_EVAL = "study loop", "padded batches", "lm-evaluation-harness"
 SLICES = 3
@@ -286,13 +286,16 @@ class Ours:
         return self.seconds[model] / self.rows
 
 
-def run_ours(texts: Sequence[PlacedText], questions: Sequence[Ids], work: dict[str, int]) -> Ours:
+def run_ours(
+    texts: Sequence[PlacedText], questions: Sequence[Ids], work: dict[str, int], adapter: Path
+) -> Ours:
     """Run the whole grid with an empty score store.
 
     Args:
         texts: The texts of the grid.
         questions: The same, rendered; only for counting.
         work: Parameters that multiply every token, by model.
+        adapter: The adapter's folder.
     """
     seconds, margins = {}, {}
     peak = machine.peak()
@@ -300,7 +303,7 @@ def run_ours(texts: Sequence[PlacedText], questions: Sequence[Ids], work: dict[s
         tempfile.TemporaryDirectory() as scratch,
         Workbench(Config.from_environment(data_dir=Path(scratch))) as bench,
     ):
-        for name, adapter_id in ((BASE, None), (ADAPTED, bench.ref(str(ADAPTER)).adapter_id)):
+        for name, adapter_id in ((BASE, None), (ADAPTED, bench.ref(str(adapter)).adapter_id)):
             our_margins(bench, [PlacedText(text="warm up")], adapter_id)
             took = machine.timed(partial(our_margins, bench, texts, adapter_id))
             seconds[name], margins[name] = took
@@ -316,15 +319,15 @@ def run_ours(texts: Sequence[PlacedText], questions: Sequence[Ids], work: dict[s
     )
 
 
-def measure(placement: Placement, size: Size, seed: int) -> dict[str, Any]:
+def measure(placement: Placement, size: Size, seed: int, chosen: Path) -> dict[str, Any]:
     """Measure one placement and print its tables."""
     folder = fetch.resolve("demo", Config.from_environment())
     renderer, task = Renderer(folder), _task()
     texts = grid_texts(size, placement)
     questions = [renderer.render(task, text).ids for text in texts]
-    models = {BASE: None, ADAPTED: ADAPTER}
+    models = {BASE: None, ADAPTED: chosen}
     work = {n: baselines.work_parameters(baselines.open_model(folder, a)) for n, a in models.items()}
-    ours = run_ours(texts, questions, work)
+    ours = run_ours(texts, questions, work, chosen)
     show_ours(placement, ours)
     rng = random.Random(seed)
     timings: list[Timing] = []
@@ -427,13 +430,17 @@ def main() -> None:
     parser.add_argument("--placement", choices=[*get_args(Placement)[:2], "both"], default="both")
     parser.add_argument("--quick", action="store_true", help="480 rows of each placement")
     parser.add_argument("--seed", type=int, default=0, help="of the baselines' samples")
+    parser.add_argument("--adapter", type=Path, help="instead of a random one of the study's shape")
     options = parser.parse_args()
     injections()  # says at once if the reference data is missing
     started = time.monotonic()
     wanted: tuple[Placement, ...] = (
         ("prefix", "suffix") if options.placement == "both" else (options.placement,)
     )
-    found = [measure(p, QUICK if options.quick else FULL, options.seed) for p in wanted]
+    with tempfile.TemporaryDirectory() as scratch:
+        base = fetch.resolve("demo", Config.from_environment())
+        chosen = options.adapter or study_adapter(base, Path(scratch) / "study-shape")
+        found = [measure(p, QUICK if options.quick else FULL, options.seed, chosen) for p in wanted]
     machine.save(
         "bench-grid-quick" if options.quick else "bench-grid",
         {"seed": options.seed, "minutes": (time.monotonic() - started) / 60, "placements": found},

@@ -210,7 +210,7 @@ def test_two_stores_on_one_file_see_each_other(tmp_path):
     two.close()
 
 
-@pytest.mark.parametrize(("other", "seconds"), [(None, 2.0), ("somebody", 0.5)])
+@pytest.mark.parametrize(("other", "seconds"), [(None, 0.9), ("somebody", 0.5)])
 def test_steps_are_short_while_others_are_there(other, seconds):
     """The first step is small, the next as large as the measured speed and the company allow."""
     model = FakeModel(batch_rows=20, seconds=0.1)
