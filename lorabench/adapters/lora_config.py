@@ -1,6 +1,6 @@
 """The allow-listed parse of `adapter_config.json`: constructed from checked fields, never deserialised.
 
-Everything that PEFT's LoraConfig can say beyond plain LoRA either changes the base model, reads
+Everything that PEFT's LoraConfig can say beyond LoRA and DoRA either changes the base model, reads
 files, imports modules or compiles patterns, so a value other than its default is refused by a
 named rule. Target modules are derived from the tensors; patterns are compared as literal names.
 """
@@ -35,7 +35,6 @@ _HEAD = "lorabench compares low-rank changes of linear layers only; train it wit
 
 # field -> (values that mean "not used", rule, what it would do, remedy)
 _REFUSED_FIELDS: dict[str, tuple[tuple[Any, ...], str, str, str]] = {
-    "use_dora": ((False,), "dora-not-supported", "uses DoRA, which also rescales the base weights", _PLAIN),
     "bias": (
         ("none",),
         "bias-not-none",
@@ -94,6 +93,7 @@ _READ_FIELDS = frozenset(
         "revision",
         "target_modules",
         "task_type",
+        "use_dora",
         "use_rslora",
     }
 )
@@ -107,6 +107,7 @@ class LoraSettings:
         rank: Rank of modules without a pattern of their own.
         alpha: Alpha of modules without a pattern of their own.
         use_rslora: Whether the scale is alpha / sqrt(r).
+        use_dora: Whether every module must have a magnitude vector.
         rank_pattern: Literal module name (or its end) -> rank.
         alpha_pattern: Literal module name (or its end) -> alpha.
         target_modules: Claimed targets, or None if they are missing or a pattern.
@@ -117,6 +118,7 @@ class LoraSettings:
     rank: int
     alpha: float
     use_rslora: bool
+    use_dora: bool
     rank_pattern: dict[str, int]
     alpha_pattern: dict[str, float]
     target_modules: tuple[str, ...] | None
@@ -151,6 +153,7 @@ def parse_lora_config(data: bytes, *, max_rank: int) -> LoraSettings:
         rank=_rank("r", config.get("r", 8), max_rank),
         alpha=_alpha("lora_alpha", config.get("lora_alpha", 8)),
         use_rslora=_flag(config, "use_rslora"),
+        use_dora=_flag(config, "use_dora"),
         rank_pattern={k: _rank(k, v, max_rank) for k, v in _pattern(config, "rank_pattern").items()},
         alpha_pattern={k: _alpha(k, v) for k, v in _pattern(config, "alpha_pattern").items()},
         target_modules=_targets(config.get("target_modules")),
@@ -243,6 +246,11 @@ def _notes(config: dict[str, Any]) -> list[str]:
             f"init_lora_weights '{shown(init, limit=40)}' was forced to its default: such an "
             "initialisation rewrites the base when it is loaded, and the adapter may have been trained "
             "against that other base."
+        )
+    if _flag(config, "use_dora"):
+        notes.append(
+            "It uses DoRA: magnitude vectors also rescale the base weights of its layers. Norm and rank "
+            "of its changes are measured on scale * B @ A alone, without that rescaling."
         )
     task = config.get("task_type")
     if task is not None and task not in TASK_TYPES:

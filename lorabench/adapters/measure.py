@@ -13,6 +13,8 @@ from lorabench.adapters.modules import LoraModule
 from lorabench.results import ModuleFacts
 
 RANK_TOLERANCE = 1e-5
+_DORA_MARK = b"\xffDoRA\xff\xff\xff"
+"""Stands before a magnitude vector; read as the length of a name it would be impossible."""
 
 
 def core_singular_values(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -34,7 +36,10 @@ def core_singular_values(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDAr
 
 
 def module_facts(module: LoraModule) -> ModuleFacts:
-    """Measure one adapted layer: its numerical rank and the Frobenius norm of its scaled change."""
+    """Measure one adapted layer: its numerical rank and the Frobenius norm of its scaled change.
+
+    DoRA's rescaling needs the base weights and is not part of it.
+    """
     values = core_singular_values(module.a, module.b)
     largest = float(values[0])
     return ModuleFacts(
@@ -49,7 +54,7 @@ def module_facts(module: LoraModule) -> ModuleFacts:
 
 
 def adapter_id(modules: Iterable[LoraModule]) -> str:
-    """Return the sha256 over the sorted modules: name, shapes, float32 values and scale.
+    """Return the sha256 over the sorted modules: name, shapes, float32 values, scale, DoRA's vector.
 
     Equal ids mean equal behaviour on the same base, whatever the files look like.
     """
@@ -61,4 +66,6 @@ def adapter_id(modules: Iterable[LoraModule]) -> str:
         for values in (module.a, module.b):
             found.update(np.ascontiguousarray(values, dtype="<f4").data)
         found.update(struct.pack("<d", module.scale))
+        if module.magnitude is not None:
+            found.update(_DORA_MARK + np.ascontiguousarray(module.magnitude, dtype="<f4").tobytes())
     return found.hexdigest()

@@ -1,4 +1,7 @@
-"""From tensor names to LoRA modules: every tensor must belong to a checked pair of A and B."""
+"""From tensor names to LoRA modules: every tensor must belong to a checked pair of A and B.
+
+With DoRA each pair also has a magnitude vector.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,13 @@ from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError
 
 _EXPORT = "Export the adapter again with PEFT's save_pretrained, or do not use it."
-_KEY = re.compile(r"base_model\.model\.([A-Za-z0-9_\-.]+)\.lora_(A|B)\.(?:default\.)?weight")
+MAGNITUDE = "magnitude_vector"
+"""Side of a DoRA module's vector, as "A" and "B" are those of its matrices."""
+# PEFT saves the vector without ".weight" and reads it with or without.
+_KEY = re.compile(
+    r"base_model\.model\.([A-Za-z0-9_\-.]+)\."
+    r"lora_(?:(A|B)\.(?:default\.)?weight|(magnitude_vector)(?:\.(?:default\.)?weight)?)"
+)
 _PATTERN_WORK = 1_000_000
 _V = TypeVar("_V")
 _MODULE = re.compile(r"[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)*")
@@ -36,24 +45,29 @@ _EMBEDDINGS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LoraModule:
-    """The low-rank change of one linear layer: scale * B @ A.
+    """The change of one linear layer W: scale * B @ A is added.
+
+    With DoRA (https://arxiv.org/abs/2402.09353) every row of the sum is then brought to a length of
+    its own: m * (W + scale * B @ A) / ||W + scale * B @ A||, by row.
 
     Attributes:
         name: Module path in the base model, such as "model.layers.0.self_attn.q_proj".
         a: Shape (r, in), float32, read-only.
         b: Shape (out, r), float32, read-only.
         scale: alpha / r, or alpha / sqrt(r) with rsLoRA.
+        magnitude: DoRA's m, shape (out,), float32, read-only, any sign; None for plain LoRA.
     """
 
     name: str
     a: NDArray[np.float32]
     b: NDArray[np.float32]
     scale: float
+    magnitude: NDArray[np.float32] | None = None
 
 
 def tensor_key(module: str, side: str) -> str:
-    """Return the name under which PEFT stores matrix "A" or "B" of a module."""
-    return f"base_model.model.{module}.lora_{side}.weight"
+    """Return the name under which PEFT stores "A", "B" or `MAGNITUDE` of a module."""
+    return f"base_model.model.{module}.lora_{side}{'' if side == MAGNITUDE else '.weight'}"
 
 
 def pair_entries(entries: tuple[TensorEntry, ...]) -> dict[str, dict[str, TensorEntry]]:
@@ -63,12 +77,12 @@ def pair_entries(entries: tuple[TensorEntry, ...]) -> dict[str, dict[str, Tensor
         entries: All tensors of the file.
 
     Returns:
-        Module name -> {"A": entry, "B": entry}.
+        Module name -> {"A": entry, "B": entry}, with DoRA also {MAGNITUDE: entry}.
 
     Raises:
         AdapterRefusedError: Rules "no-tensors", "unknown-tensor", "embedding-delta",
-            "dora-not-supported", "unpaired-tensor", "duplicate-module", "too-many-modules",
-            "shape-mismatch" and "empty-tensor".
+            "unpaired-tensor", "duplicate-module", "too-many-modules", "shape-mismatch" and
+            "empty-tensor".
     """
     if not entries:
         raise AdapterRefusedError("no-tensors", "The weight file holds no tensors.", _EXPORT)
@@ -79,7 +93,7 @@ def pair_entries(entries: tuple[TensorEntry, ...]) -> dict[str, dict[str, Tensor
         if side in pair:
             raise AdapterRefusedError(
                 "duplicate-module",
-                f"The tensors '{shown(pair[side].name)}' and '{shown(entry.name)}' are the same matrix.",
+                f"The tensors '{shown(pair[side].name)}' and '{shown(entry.name)}' are the same thing.",
                 _EXPORT,
             )
         pair[side] = entry
@@ -92,10 +106,10 @@ def pair_entries(entries: tuple[TensorEntry, ...]) -> dict[str, dict[str, Tensor
 
 
 def split_key(name: str) -> tuple[str, str]:
-    """Return the module and the side ("A" or "B") of a tensor's name.
+    """Return the module and the side ("A", "B" or `MAGNITUDE`) of a tensor's name.
 
     Raises:
-        AdapterRefusedError: Rules "embedding-delta", "dora-not-supported" and "unknown-tensor".
+        AdapterRefusedError: Rules "embedding-delta" and "unknown-tensor".
     """
     parts = name.split(".")
     if "lora_embedding_A" in parts or "lora_embedding_B" in parts or _EMBEDDINGS.intersection(parts):
@@ -104,20 +118,38 @@ def split_key(name: str) -> tuple[str, str]:
             f"The tensor '{shown(name)}' changes token embeddings or the output head.",
             "lorabench compares low-rank changes of inner linear layers only; train it without these.",
         )
-    if "lora_magnitude_vector" in parts:
-        raise AdapterRefusedError(
-            "dora-not-supported",
-            f"The tensor '{shown(name)}' belongs to DoRA, which also rescales the base weights.",
-            "Train or export it as plain LoRA (use_dora=False).",
-        )
     match = _KEY.fullmatch(name)
     if match is None or not _MODULE.fullmatch(match[1]) or ".lora_" in f".{match[1]}":
         raise AdapterRefusedError(
             "unknown-tensor",
-            f"The tensor '{shown(name)}' is not matrix A or B of a LoRA layer, so its effect is unknown.",
-            "Names must read base_model.model.<module>.lora_A.weight or lora_B.weight, as PEFT writes them.",
+            f"The tensor '{shown(name)}' is no matrix A or B and no magnitude vector of a LoRA layer, so "
+            "its effect is unknown.",
+            "Names must read base_model.model.<module>.lora_A.weight, lora_B.weight or "
+            "lora_magnitude_vector, as PEFT writes them.",
         )
-    return match[1], match[2]
+    return match[1], match[2] or match[3]
+
+
+def check_magnitudes(pairs: dict[str, dict[str, TensorEntry]], *, use_dora: bool) -> None:
+    """Compare what the config says about DoRA with the magnitude vectors that are there.
+
+    Raises:
+        AdapterRefusedError: Rules "magnitude-missing" and "magnitude-unexpected".
+    """
+    for module, pair in pairs.items():
+        if use_dora and MAGNITUDE not in pair:
+            raise AdapterRefusedError(
+                "magnitude-missing",
+                f"adapter_config.json says use_dora, but '{shown(module)}' has no magnitude vector.",
+                "Take config and weights from the same training.",
+            )
+        if not use_dora and MAGNITUDE in pair:
+            raise AdapterRefusedError(
+                "magnitude-unexpected",
+                f"The tensor '{shown(pair[MAGNITUDE].name)}' belongs to DoRA, which adapter_config.json "
+                "does not switch on: one program would use it and another would not.",
+                "Take config and weights from the same training; with DoRA use_dora must be true.",
+            )
 
 
 def match_patterns(names: list[str], pattern: dict[str, _V]) -> dict[str, _V]:
@@ -188,11 +220,12 @@ def settle(names: list[str], ranks: dict[str, int], settings: LoraSettings) -> d
 
 
 def _check_shapes(module: str, pair: dict[str, TensorEntry]) -> None:
-    if len(pair) == 1:
-        ((side, entry),) = pair.items()
+    missing = [side for side in "AB" if side not in pair]
+    if missing:
+        entry = next(iter(pair.values()))
         raise AdapterRefusedError(
             "unpaired-tensor",
-            f"The tensor '{shown(entry.name)}' has no matrix {'B' if side == 'A' else 'A'} beside it.",
+            f"The tensor '{shown(entry.name)}' has no matrix {' and no matrix '.join(missing)} beside it.",
             _EXPORT,
         )
     a, b = pair["A"].shape, pair["B"].shape
@@ -204,4 +237,11 @@ def _check_shapes(module: str, pair: dict[str, TensorEntry]) -> None:
             "shape-mismatch",
             f"The matrices of '{shown(module)}' do not fit together: A is {list(a)}, B is {list(b)}.",
             "A must be (r, in) and B (out, r); convolutions are not supported.",
+        )
+    if MAGNITUDE in pair and pair[MAGNITUDE].shape != (b[0],):
+        length = list(pair[MAGNITUDE].shape)
+        raise AdapterRefusedError(
+            "shape-mismatch",
+            f"The magnitude vector of '{shown(module)}' has the shape {length}, but B is {list(b)}.",
+            "It must have one number for each row of B; convolutions are not supported.",
         )

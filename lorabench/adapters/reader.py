@@ -13,7 +13,7 @@ from lorabench.adapters.files import read_small
 from lorabench.adapters.inventory import CONFIG_FILE, WEIGHTS_FILE, take_inventory
 from lorabench.adapters.lora_config import MAX_CONFIG_BYTES, LoraSettings, parse_lora_config
 from lorabench.adapters.measure import adapter_id, module_facts
-from lorabench.adapters.modules import LoraModule, pair_entries, settle
+from lorabench.adapters.modules import MAGNITUDE, LoraModule, check_magnitudes, pair_entries, settle
 from lorabench.adapters.safetensors_reader import SafetensorsFile
 from lorabench.adapters.text import shown
 from lorabench.config import Limits
@@ -58,15 +58,23 @@ def read_adapter(folder: Path, limits: Limits | None = None) -> CheckedAdapter:
         names = sorted(pairs)
         ranks = {name: pairs[name]["A"].shape[0] for name in names}
         scales = settle(names, ranks, settings)  # before any data is read
+        check_magnitudes(pairs, use_dora=settings.use_dora)
         values = {entry.name: _finite(entry.name, array) for entry, array in file.tensors()}
         dtypes = sorted({entry.dtype for entry in file.entries})
         n_bytes, sha256 = file.n_bytes, file.sha256
     modules = tuple(
-        LoraModule(name, values[pairs[name]["A"].name], values[pairs[name]["B"].name], scales[name])
+        LoraModule(
+            name,
+            a=values[pairs[name]["A"].name],
+            b=values[pairs[name]["B"].name],
+            scale=scales[name],
+            magnitude=values[pairs[name][MAGNITUDE].name] if settings.use_dora else None,
+        )
         for name in names
     )
     measured = tuple(module_facts(module) for module in modules)
-    if not any(module.delta_norm > 0 for module in measured):
+    # Magnitudes act even where B @ A is zero; whether they do is seen on the base, when it is bound.
+    if not settings.use_dora and not any(module.delta_norm > 0 for module in measured):
         raise AdapterRefusedError(
             "zero-adapter",
             "Every change B @ A of the adapter is zero: it would do nothing.",
@@ -78,7 +86,7 @@ def read_adapter(folder: Path, limits: Limits | None = None) -> CheckedAdapter:
         rank=max(ranks.values()),
         alpha=settings.alpha,
         use_rslora=settings.use_rslora,
-        n_parameters=sum(m.a.size + m.b.size for m in modules),
+        n_parameters=sum(array.size for array in values.values()),
         n_bytes=n_bytes,
         dtype="+".join(dtypes),
         targets=tuple(sorted({name.rsplit(".", 1)[-1] for name in names})),

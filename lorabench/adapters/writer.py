@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from lorabench.adapters.files import safetensors_errors, staged_folder
 from lorabench.adapters.inventory import CARD_FILE, CLAIMS_FILE, CONFIG_FILE, WEIGHTS_FILE
-from lorabench.adapters.modules import tensor_key
+from lorabench.adapters.modules import MAGNITUDE, tensor_key
 from lorabench.adapters.reader import CheckedAdapter, read_adapter
 from lorabench.adapters.text import shown
 from lorabench.config import Limits
@@ -36,6 +36,7 @@ def write_adapter(
     card: str,
     dtype: Literal["F16", "F32"] = "F16",
     layers_to_transform: Sequence[int] | None = None,
+    magnitudes: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     limits: Limits | None = None,
 ) -> CheckedAdapter:
     """Write a folder that PEFT and `read_adapter` can load, whole or not at all.
@@ -55,6 +56,8 @@ def write_adapter(
         card: Text of README.md.
         dtype: How numbers are stored.
         layers_to_transform: Layers for PEFT's option of that name; None for all.
+        magnitudes: Module name -> DoRA's magnitude vector of shape (out,), for every module; None
+            for plain LoRA.
         limits: Bounds for reading it back.
 
     Returns:
@@ -70,7 +73,10 @@ def write_adapter(
     for name in sorted(modules):
         for side, values in zip("AB", modules[name], strict=True):
             tensors[tensor_key(name, side)] = _stored(name, values, dtype)
+    for name, vector in sorted((magnitudes or {}).items()):
+        tensors[tensor_key(name, MAGNITUDE)] = _stored(name, vector, dtype)
     config = _config(rank, alpha, use_rslora, target_modules, base_model_name, layers_to_transform)
+    config["use_dora"] = magnitudes is not None
     with staged_folder(folder) as staging:
         with safetensors_errors():
             save_file(tensors, staging / WEIGHTS_FILE, metadata={"format": "pt"})
@@ -125,7 +131,6 @@ def _config(
         "rank_pattern": {},
         "target_modules": sorted(target_modules),
         "task_type": "CAUSAL_LM",
-        "use_dora": False,
         "use_rslora": use_rslora,
     }
 

@@ -61,11 +61,12 @@ def prove(
             "Check that it was trained for this base; an adapter that does nothing cannot be judged.",
         )
     claim = adapter.facts.claims.base_fingerprint
+    n_tensors = sum(2 if m.magnitude is None else 3 for m in adapter.modules)
     return BindingProof(
         adapter_id=adapter.facts.adapter_id,
         base_fingerprint=fingerprint,
-        n_bound=2 * len(adapter.modules),
-        n_expected=2 * len(adapter.modules),
+        n_bound=n_tensors,
+        n_expected=n_tensors,
         max_logit_change=moved,
         base_logit_drift=drift,
         base_sample_digest=digests[1],

@@ -143,9 +143,15 @@ class RowRunner:
         while held and sum(map(self._bank.merged_bytes, (*held, adapter_id))) > MERGED_BYTES:
             self._bank.unmerge(held.pop(0))
 
+    def kind(self, adapter_id: str | None, *, merged: bool = False) -> str:
+        """Return the kind of rows that a self-check stands for."""
+        if adapter_id is None:
+            return "base"
+        return ("merged" if merged else "stacked") + (" DoRA" if self._bank.has_gain(adapter_id) else "")
+
     def sharing(self, adapter_id: str | None = None, *, merged: bool = False) -> SelfCheck:
         """Return how sharing compares with the plain path here, measured once for each kind."""
-        kind = "base" if adapter_id is None else "merged" if merged else "stacked"
+        kind = self.kind(adapter_id, merged=merged)
         if self._cannot_share:
             fields = {"kind": kind, "device": self.device, "dtype": self.dtype, "n_rows": 0}
             self.checked[kind] = SelfCheck(max_difference=None, reason=self._cannot_share, **fields)  # type: ignore[arg-type]

@@ -86,7 +86,7 @@ def largest_difference(a: Sequence[RowLogits], b: Sequence[RowLogits]) -> float:
 
 def sharing_check(runner: RowRunner, adapter_id: str | None, *, merged: bool) -> SelfCheck:
     """Compare the trie with the plain path on random rows, base and adapter rows mixed."""
-    kind = "base" if adapter_id is None else "merged" if merged else "stacked"
+    kind = runner.kind(adapter_id, merged=merged)
     adapters = [None] if adapter_id is None else [adapter_id] if merged else [None, adapter_id]
     rows = random_rows(runner.n_vocabulary, adapters)
     fields = {"kind": kind, "device": runner.device, "dtype": runner.dtype, "n_rows": len(rows)}

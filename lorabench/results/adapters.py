@@ -57,7 +57,7 @@ class AdapterFacts:
         rank: Largest rank.
         alpha: Alpha of the config.
         use_rslora: Whether the scale is alpha / sqrt(r).
-        n_parameters: Numbers in all A and B.
+        n_parameters: Numbers in all A and B, and in DoRA's magnitude vectors.
         n_bytes: Size of the weight file.
         dtype: Stored number type, such as "F16".
         targets: Short names of the adapted projections, sorted.

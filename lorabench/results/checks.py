@@ -17,7 +17,8 @@ class SelfCheck:
     """Random questions scored through the token trie and, whole, one forward pass a row.
 
     Attributes:
-        kind: What was asked: "base", "stacked" (base and adapter rows in one pass) or "merged".
+        kind: What was asked: "base", "stacked" (base and adapter rows in one pass) or "merged", the latter
+            two apart for DoRA.
         device: Where.
         dtype: Number type.
         n_rows: Questions compared.

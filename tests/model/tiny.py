@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from peft import LoraConfig, get_peft_model
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lorabench.adapters import CheckedAdapter, write_adapter
+from lorabench.adapters import CheckedAdapter, read_adapter, write_adapter
 
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}"
@@ -62,7 +63,11 @@ def save_base(folder: Path, seed: int = 0, **overrides: object) -> Path:
                 **overrides,
             }
         )
-        LlamaForCausalLM(config).save_pretrained(folder)
+        model = LlamaForCausalLM(config)
+        for name, tensor in model.named_parameters():
+            if name.endswith(".bias"):  # only with an override; they begin at zero, where they would not show
+                torch.nn.init.normal_(tensor, 0, 0.3)
+        model.save_pretrained(folder)
     return folder
 
 
@@ -99,3 +104,32 @@ def save_adapter(
         card="A random adapter for tests.",
         dtype="F32",
     )
+
+
+def save_dora(
+    folder: Path, base: Path, *, seed: int = 1, rank: int = 2, alpha: float = 4, use_rslora: bool = False
+) -> CheckedAdapter:
+    """Let PEFT make and save a DoRA adapter for a tiny base, with random B and magnitudes.
+
+    Of the magnitudes of every layer one is zero and one negative.
+    """
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        use_rslora=use_rslora,
+        use_dora=True,
+        target_modules=["q_proj", "v_proj", "down_proj"],
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+        for name, tensor in model.named_parameters():
+            if "lora_B" in name:
+                tensor.normal_(0, 0.3)
+            elif "lora_magnitude_vector" in name:
+                tensor *= torch.empty_like(tensor).uniform_(0.5, 1.5)
+                tensor[0], tensor[1] = 0.0, -tensor[1]
+        model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    return read_adapter(folder)

@@ -35,6 +35,16 @@ def weights(seed: int = 0, rank: int = 2) -> dict[str, np.ndarray]:
     return {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def magnitude_key(module: str) -> str:
+    return f"base_model.model.{module}.lora_magnitude_vector"
+
+
+def dora_weights(seed: int = 0) -> dict[str, np.ndarray]:
+    """Return weights with magnitude vectors, one of their numbers zero and one negative."""
+    vectors = {magnitude_key(Q): [2.5, 0, 1, -1, 0.5], magnitude_key(V): [1, 2, 3]}
+    return weights(seed) | {name: np.array(v, dtype=np.float32) for name, v in vectors.items()}
+
+
 def encode(array: np.ndarray, dtype: str) -> bytes:
     if dtype == "BF16":
         return (array.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()

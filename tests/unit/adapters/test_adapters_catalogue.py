@@ -122,8 +122,8 @@ def test_add_a_zip_by_path_and_by_upload(config, tmp_path):
 
 
 def test_add_refuses_and_leaves_nothing(config, tmp_path):
-    bad = make(tmp_path / "bad", use_dora=True)
-    with refused("dora-not-supported"):
+    bad = make(tmp_path / "bad", lora_bias=True)
+    with refused("lora-bias"):
         add_adapter(str(bad), config)
     pickled = make(tmp_path / "pickled", files={"x.pkl": b""})
     with refused("pickle-weights"):

@@ -45,8 +45,8 @@ def test_scale():
         ("not-lora", {"peft_type": "IA3"}),
         ("not-lora", {"peft_type": None}),
         ("not-lora", {"peft_type": ["LORA"]}),
-        ("dora-not-supported", {"use_dora": True}),
-        ("dora-not-supported", {"use_dora": "no"}),
+        ("bad-config-value", {"use_dora": "no"}),
+        ("bad-config-value", {"use_dora": 1}),
         ("bias-not-none", {"bias": "all"}),
         ("lora-bias", {"lora_bias": True}),
         ("fan-in-fan-out", {"fan_in_fan_out": True}),
@@ -116,6 +116,14 @@ def test_duplicate_keys_are_refused():
 
 def test_unset_unknown_fields_are_ignored():
     assert parse(a=None, b=False, c="", d=[], e={}).notes == ()
+
+
+def test_dora_is_accepted_and_noted():
+    settings = parse(use_dora=True)
+    assert settings.use_dora
+    assert any("DoRA" in note and "rescale the base weights" in note for note in settings.notes)
+    assert not parse(use_dora=False).use_dora
+    assert not parse(use_dora=None).use_dora
 
 
 @pytest.mark.parametrize("value", ["pissa", "olora", "eva", "pissa_niter_4", {"x": 1}, 1])

@@ -6,11 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from adapter_files import CONFIG, Q, V, framed, key, make, parts, refused, weights
+from adapter_files import (
+    CONFIG,
+    Q,
+    V,
+    dora_weights,
+    framed,
+    key,
+    magnitude_key,
+    make,
+    parts,
+    refused,
+    weights,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorabench.adapters import core_singular_values, read_adapter, shown
+from lorabench.adapters import LoraModule, core_singular_values, read_adapter, shown
+from lorabench.adapters.measure import adapter_id
 from lorabench.config import Limits
 from lorabench.errors import AdapterRefusedError
 
@@ -145,7 +158,7 @@ EXTRA = np.ones((2, 2), dtype=np.float32)
             "embed_tokens",
             weights() | {"base_model.model.model.embed_tokens.lora_A.weight": EXTRA},
         ),
-        ("dora-not-supported", Q, weights() | {f"base_model.model.{Q}.lora_magnitude_vector": EXTRA}),
+        ("magnitude-unexpected", Q, dora_weights()),
         ("unknown-tensor", "classifier", weights() | {"base_model.model.classifier.weight": EXTRA}),
         ("unknown-tensor", "lora_up", weights() | {"lora_unet_x.lora_up.weight": EXTRA}),
         ("unknown-tensor", "bias", weights() | {f"base_model.model.{Q}.lora_B.bias": EXTRA}),
@@ -157,6 +170,75 @@ EXTRA = np.ones((2, 2), dtype=np.float32)
 def test_refused_tensors(tmp_path, rule, mention, tensors):
     with refused(rule, mention):
         read_adapter(make(tmp_path / "a", tensors=tensors))
+
+
+MAGNITUDE = magnitude_key(Q)
+
+
+@pytest.mark.parametrize(
+    ("rule", "mention", "changes"),
+    [
+        ("magnitude-missing", Q, {MAGNITUDE: None}),
+        ("magnitude-missing", Q, {MAGNITUDE: None, magnitude_key(V): None}),
+        ("unpaired-tensor", "lora_A.weight' has no matrix B", {key(Q, "B"): None}),
+        ("unpaired-tensor", "no matrix A and no matrix B", {key(Q, "A"): None, key(Q, "B"): None}),
+        ("unpaired-tensor", "m.other", {magnitude_key("m.other"): np.ones(3)}),
+        ("duplicate-module", Q, {f"{MAGNITUDE}.weight": np.ones(5)}),
+        ("shape-mismatch", "shape [4]", {MAGNITUDE: np.ones(4)}),
+        ("shape-mismatch", "shape [6]", {MAGNITUDE: np.ones(6)}),
+        ("shape-mismatch", "shape [0]", {MAGNITUDE: np.ones(0)}),
+        ("shape-mismatch", "shape []", {MAGNITUDE: np.ones(())}),
+        ("shape-mismatch", "shape [1, 5]", {MAGNITUDE: np.ones((1, 5))}),
+        ("non-finite-weight", MAGNITUDE, {MAGNITUDE: np.array([1, 1, np.nan, 1, 1])}),
+        ("non-finite-weight", MAGNITUDE, {MAGNITUDE: np.array([1, 1, np.inf, 1, 1])}),
+        ("unknown-tensor", "default", {MAGNITUDE: None, f"{MAGNITUDE}.default": np.ones(5)}),
+        ("unknown-tensor", "bias", {MAGNITUDE: None, f"{MAGNITUDE}.bias": np.ones(5)}),
+        ("embedding-delta", "lm_head", {magnitude_key("lm_head"): np.ones(5)}),
+    ],
+)
+def test_refused_magnitudes(tmp_path, rule, mention, changes):
+    tensors = {k: t.astype(np.float32) for k, t in (dora_weights() | changes).items() if t is not None}
+    with refused(rule, mention):
+        read_adapter(make(tmp_path / "a", tensors=tensors, use_dora=True))
+
+
+@pytest.mark.parametrize("ending", ["", ".weight", ".default.weight"])
+def test_a_dora_adapter(tmp_path, ending):
+    tensors = dora_weights()
+    named = {f"{k}{ending}" if "magnitude" in k else k: t for k, t in tensors.items()}
+    checked = read_adapter(make(tmp_path / "a", tensors=named, use_dora=True))
+    for module in checked.modules:
+        np.testing.assert_array_equal(module.magnitude, tensors[magnitude_key(module.name)])
+        assert not module.magnitude.flags.writeable
+    facts, plain = checked.facts, read_adapter(make(tmp_path / "b"))
+    assert facts.n_parameters == plain.facts.n_parameters + 8
+    assert facts.modules == plain.facts.modules, "norms are those of scale * B @ A"
+    assert any("DoRA" in note for note in facts.claims.notes)
+    assert all(m.magnitude is None for m in plain.modules)
+
+
+def test_the_id_of_a_dora_adapter_depends_on_its_magnitudes(tmp_path):
+    def id_of(name: str, tensors: dict[str, np.ndarray], **config: object) -> str:
+        return read_adapter(make(tmp_path / name, tensors=tensors, **config)).facts.adapter_id
+
+    changed = dora_weights()
+    changed[MAGNITUDE] = changed[MAGNITUDE][::-1].copy()
+    first = id_of("a", dora_weights(), use_dora=True)
+    assert id_of("b", dict(reversed(dora_weights().items())), use_dora=True) == first
+    assert len({first, id_of("c", changed, use_dora=True), id_of("d", weights())}) == 3
+
+
+def test_the_id_of_a_plain_adapter_is_kept():
+    """Stored scores are found by it: this value must outlive every version."""
+    a, b = np.arange(6, dtype=np.float32).reshape(2, 3), np.ones((4, 2), dtype=np.float32)
+    expected = "f0050e72547fe53295e697fa48e5fb5930308fc2c63fdf3070f79ec9bb8f05eb"
+    assert adapter_id([LoraModule("m.q_proj", a, b, 2.0)]) == expected
+
+
+def test_a_dora_adapter_of_magnitudes_alone_is_read(tmp_path):
+    tensors = {k: t * ("lora_B" not in k) for k, t in dora_weights().items()}
+    facts = read_adapter(make(tmp_path / "a", tensors=tensors, use_dora=True)).facts
+    assert [m.delta_norm for m in facts.modules] == [0, 0]
 
 
 def test_a_number_too_large_for_float32_is_not_finite(tmp_path):
@@ -335,7 +417,8 @@ def attempt(folder: Path) -> None:
         checked = read_adapter(folder)
     except AdapterRefusedError:
         return
-    assert all(np.isfinite(m.a).all() and np.isfinite(m.b).all() for m in checked.modules)
+    for m in checked.modules:
+        assert all(np.isfinite(x).all() for x in (m.a, m.b, m.magnitude) if x is not None)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -349,6 +432,13 @@ def test_mutated_weights_are_read_or_refused(tmp_path, changes):
 def test_mutated_headers_are_read_or_refused(tmp_path, changes):
     n_header = len(GOOD) - len(parts(weights())[1])
     attempt(make(tmp_path / "a", raw=mutated(GOOD[:n_header], changes) + GOOD[n_header:]))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mutation)
+def test_mutated_dora_weights_are_read_or_refused(tmp_path, changes):
+    raw = framed(*parts(dora_weights()))
+    attempt(make(tmp_path / "a", raw=mutated(raw, changes), use_dora=True))
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

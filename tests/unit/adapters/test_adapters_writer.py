@@ -64,6 +64,20 @@ def test_round_trip_keeps_the_id(tmp_path_factory, seed, rank, alpha):
     assert first.facts.adapter_id == second.facts.adapter_id
 
 
+@pytest.mark.parametrize("dtype", ["F16", "F32"])
+def test_magnitudes_are_written_as_dora(tmp_path, dtype):
+    vectors = {Q: np.array([1.5, -2, 0, 1, 1]), V: np.arange(1.0, 6.0)}
+    written = write(tmp_path / "a", magnitudes=vectors, dtype=dtype)
+    assert json.loads((tmp_path / "a" / "adapter_config.json").read_text())["use_dora"] is True
+    for module in read_adapter(tmp_path / "a").modules:
+        np.testing.assert_array_equal(module.magnitude, vectors[module.name])
+    assert written.facts.adapter_id != write(tmp_path / "b", dtype=dtype).facts.adapter_id
+    with refused("magnitude-missing"):
+        write(tmp_path / "c", magnitudes={Q: vectors[Q]})
+    with refused("unpaired-tensor"):
+        write(tmp_path / "c", magnitudes=vectors | {"m.other": np.ones(3)})
+
+
 def test_equal_arguments_give_equal_bytes(tmp_path):
     write(tmp_path / "a")
     write(tmp_path / "b", modules=dict(reversed(modules().items())))
@@ -82,6 +96,7 @@ def test_the_config_is_plain_lora(tmp_path):
     )
     assert config["target_modules"] == ["q_proj", "v_proj"]
     assert config["layers_to_transform"] == [1, 3]
+    assert config["use_dora"] is False
 
 
 def test_nothing_is_left_of_a_refused_adapter(tmp_path):
