@@ -37,7 +37,7 @@ def sharing_text(provenance: Mapping[str, Any]) -> str:
     checks = provenance.get("sharing")
     if not isinstance(checks, Mapping):
         return ""
-    sentence = next((text for kind, text in reversed(checks.items())), "")  # the last one measured
+    sentence = next(reversed(list(checks.values())), "")  # the last one measured
     return f"token sharing {sentence}" if sentence else ""
 
 
