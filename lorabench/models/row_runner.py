@@ -12,7 +12,8 @@ from lorabench.errors import BaseModelError
 from lorabench.models import forward, self_check
 from lorabench.models.bank import Bank
 from lorabench.models.rows import Portion, RowLogits, TokenRow
-from lorabench.models.tree_forward import KnownPrefixes, TrieRun, register
+from lorabench.models.tree_attention import register
+from lorabench.models.tree_forward import KnownPrefixes, TrieRun
 from lorabench.models.trie import Plan, plan_rows
 from lorabench.results import from_dict, to_dict
 from lorabench.results.checks import MergeCheck, SelfCheck

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Checks = MutableMapping[str, dict[str, Any]]
 """Where outcomes are remembered: name -> JSON-like value."""
 
-CHECK_VERSION = 1
+CHECK_VERSION = 2
 _STEMS, _LEAVES = 2, 4
 _PROBE_ROWS, _PROBE_TOKENS = 8, 48
 

@@ -1,148 +1,23 @@
 """Forward passes over the nodes of a token trie: packed, unpadded, each token once.
 
 The nodes of a portion lie one behind the other in a single sequence, so the linear layers see
-no padding. Attention is our own function, registered under a name of its own (transformers'
-`AttentionInterface`) and named in the config for the length of one call: each node attends to
-the keys of its ancestors, then to itself from left to right. Positions are passed explicitly.
-What a node's children still need is kept per layer; everything else is dropped at once.
+no padding (attention: `lorabench.models.tree_attention`). Positions are passed explicitly. What
+a node's children still need is kept per layer; everything else is dropped at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from lorabench.models.bank import Bank
 from lorabench.models.rows import RowLogits, TokenRow
+from lorabench.models.tree_attention import Branch, Family, Layout, Span, family, register, trie_attention
 from lorabench.models.trie import Cursor, Known, Plan, first_read, plan_rows
-
-ATTENTION = "lorabench_trie"
-_UNSUPPORTED = ("sliding_window", "softcap", "s_aux", "position_bias")
-
-KeysValues = tuple[Tensor, Tensor]
-
-
-@dataclass(slots=True, eq=False)
-class Branch:
-    """Keys and values of everything up to the end of a node: one (1, heads, tokens, width) pair a layer."""
-
-    layers: dict[int, KeysValues] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Span:
-    """`n` sibling nodes of `width` tokens each, from `start` on in the packed sequence.
-
-    `slots` name them for their children: None where there are none.
-    """
-
-    start: int
-    n: int
-    width: int
-    parent: Any
-    slots: tuple[int | None, ...]
-
-
-@dataclass(slots=True, eq=False)
-class _Layout:
-    """How one packed sequence is to be attended."""
-
-    spans: list[_Span]
-    kept: dict[Any, Branch]
-    keep: frozenset[int]
-    causal: Tensor
-    here: dict[int, KeysValues] = field(default_factory=dict)
-
-
-def attend(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float | None = None,
-    trie: _Layout,
-    **options: Any,
-) -> tuple[Tensor, None]:
-    """Attend node by node; siblings of equal length go together. Shapes as transformers passes them.
-
-    Raises:
-        NotImplementedError: If the model asks for attention that this one does not do.
-    """
-    if asked := [name for name in _UNSUPPORTED if options.get(name) is not None]:
-        raise NotImplementedError(f"trie attention does not do {', '.join(asked)}")
-    layer = module.layer_idx
-    out = query.new_empty(1, query.shape[2], query.shape[1], value.shape[3])
-    trie.here.clear()
-    for span in trie.spans:
-        end = span.start + span.n * span.width
-        q, k, v = (_rows(x[:, :, span.start : end], span.n) for x in (query, key, value))
-        before = _before(trie, span.parent, layer)
-        if before is not None:
-            k = torch.cat([before[0].expand(span.n, -1, -1, -1), k], dim=2)
-            v = torch.cat([before[1].expand(span.n, -1, -1, -1), v], dim=2)
-        n_before = k.shape[2] - span.width
-        mask = trie.causal[n_before : n_before + span.width, : k.shape[2]] if n_before else None
-        done = scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=mask,
-            is_causal=mask is None,
-            scale=scaling,
-            enable_gqa=q.shape[1] != k.shape[1],
-        )
-        out[0, span.start : end] = done.transpose(1, 2).reshape(span.n * span.width, *out.shape[2:])
-        for at, slot in enumerate(span.slots):
-            if slot is not None:
-                pair = k[at : at + 1], v[at : at + 1]
-                trie.here[slot] = pair
-                if slot in trie.keep:  # without ancestors it is a view that would hold the whole portion
-                    trie.kept[slot].layers[layer] = pair if n_before else (pair[0].clone(), pair[1].clone())
-    return out, None
-
-
-def _rows(x: Tensor, n: int) -> Tensor:
-    """(1, heads, n * width, d) -> (n, heads, width, d)."""
-    if n == 1:
-        return x
-    heads, tokens, d = x.shape[1:]
-    return x[0].reshape(heads, n, tokens // n, d).transpose(0, 1)
-
-
-def _before(trie: _Layout, parent: Any, layer: int) -> KeysValues | None:
-    if parent in trie.here:
-        return trie.here[parent]
-    branch = trie.kept.get(parent)
-    return branch.layers[layer] if branch is not None else None
-
-
-def register() -> None:
-    """Make the attention known to transformers; doing it again changes nothing."""
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    if ATTENTION not in ALL_ATTENTION_FUNCTIONS:
-        ALL_ATTENTION_FUNCTIONS.register(ATTENTION, attend)
-
-
-@contextmanager
-def trie_attention(model: Any) -> Iterator[None]:
-    """Let a model use our attention for the length of a `with` block."""
-    config = model.config
-    before = config._attn_implementation
-    config._attn_implementation = ATTENTION
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
 
 
 class KnownPrefixes:
@@ -262,7 +137,7 @@ class TrieRun:
             at += n
         return slices
 
-    def _layout(self, nodes: Sequence[int]) -> _Layout:
+    def _layout(self, nodes: Sequence[int]) -> Layout:
         plan = self._plan.nodes
         inside = dict.fromkeys(nodes, 0)
         for i in nodes:
@@ -274,25 +149,38 @@ class TrieRun:
             self._kept[i] = kept[i] = Branch()
         for adapter_id, known in self._plan.known.items():
             kept[_origin(adapter_id)] = known.branch
-        spans: list[_Span] = []
+        spans: list[Span] = []
+        families: list[Family] = []
         at = 0
         for (parent, width, _), group in groupby(nodes, key=self._alike):
             held = list(group)
-            slots = tuple(i if i in keep or inside[i] else None for i in held)
-            spans.append(_Span(at, len(held), width, parent, slots))
-            at += len(held) * width
+            lengths = [len(plan[i].ids) for i in held]
+            if len(held) > 1 and not width:
+                families.append(family(at, lengths, parent, self._device))
+            else:
+                slots = tuple(i if i in keep or inside[i] else None for i in held)
+                spans.append(Span(at, len(held), lengths[0], parent, slots))
+            at += sum(lengths)
         longest = max(plan[i].start + len(plan[i].ids) for i in nodes)
         # Added, not looked up: a mask of truth values would be turned into this one in every layer.
         causal = torch.full((longest, longest), -torch.inf, dtype=self._dtype, device=self._device).triu_(1)
-        return _Layout(spans, kept, keep, causal)
+        return Layout(spans, families, kept, keep, causal)
 
     def _alike(self, i: int) -> tuple[Any, int, int]:
-        """Siblings without children and of equal length are attended together; others each alone."""
+        """Leaves of one parent are attended together, elsewhere than on a CPU if equally long; others alone.
+
+        The width is 0 where lengths may differ (within a factor of two, so that little is padded).
+        """
         node = self._plan.nodes[i]
         parent = _origin(node.adapter_id) if node.parent < 0 else node.parent
-        return parent, len(node.ids), -1 if not node.n_children else i
+        has_ancestors = node.parent >= 0 or node.adapter_id in self._plan.known
+        if node.n_children or i in self._beginnings:
+            return parent, len(node.ids), i
+        if self._device.type == "cpu" and has_ancestors:
+            return parent, 0, -len(node.ids).bit_length()
+        return parent, len(node.ids), -1
 
-    def _settle(self, nodes: Sequence[int], layout: _Layout) -> None:
+    def _settle(self, nodes: Sequence[int], layout: Layout) -> None:
         """Drop what no node waits for any more; remember shared beginnings."""
         for i in nodes:
             if i in self._beginnings:

@@ -10,7 +10,7 @@ from lorabench.errors import BaseModelError
 from lorabench.models.forward import batches, common_prefix
 from lorabench.models.language_model import LanguageModel
 from lorabench.models.rows import TokenRow
-from lorabench.models.tree_forward import ATTENTION
+from lorabench.models.tree_attention import ATTENTION
 
 LABELS = ((5, 6), (7,))
 ids = st.lists(st.integers(3, 399), min_size=1, max_size=20)
@@ -168,7 +168,7 @@ def test_the_self_check_is_measured_once_and_remembered(tmp_path):
 
 
 def test_an_attention_that_is_not_ours_to_do_turns_sharing_off(model, monkeypatch):
-    monkeypatch.setattr("lorabench.models.tree_forward._UNSUPPORTED", ("position_ids",))
+    monkeypatch.setattr("lorabench.models.tree_attention._UNSUPPORTED", ("position_ids",))
     found = __import__("lorabench.models.self_check", fromlist=["x"]).sharing_check(
         model.runner, None, merged=False
     )
