@@ -65,6 +65,7 @@ class RowScorer:
             yield from self._look_up(run, model)
             while run.missing:
                 yield from self._compute(run, model, step_seconds)
+            run.raise_error()
         finally:
             self._runs.remove(run)
         return [run.found[key] for key in run.keys]
@@ -180,6 +181,7 @@ class _Run:
         self.is_settled = False
         self.wants_no_company = False
         self._on_rows = on_rows
+        self._error: Exception | None = None
         self._places: dict[bytes, list[int]] = {}
         self._n_unique = self._n_naive = 0
         self._n_rows = len(rows)
@@ -205,8 +207,8 @@ class _Run:
             self._places.setdefault(key, []).append(place)
             if key in self.found:
                 answered.append((place, self.found[key]))
-        if answered and self._on_rows is not None:
-            self._on_rows(answered)
+        if answered:
+            self._tell(answered)
 
     def settle(self) -> None:
         """Say that all rows have their keys."""
@@ -223,10 +225,29 @@ class _Run:
         new = [k for k in scored if k in self.row_of and k not in self.found]
         for key in new:
             self.found[key] = scored[key]
-        if new and self._on_rows is not None:
-            self._on_rows([(place, scored[key]) for key in new for place in self._places[key]])
+        if new:
+            self._tell([(place, scored[key]) for key in new for place in self._places[key]])
+
+    def _tell(self, answers: Sequence[tuple[int, RowLogits]]) -> None:
+        """Tell the listener; what it raises waits for this request's own turn, for it is no other's fault."""
+        if self._on_rows is not None and self._error is None:
+            try:
+                self._on_rows(answers)
+            except Exception as error:  # noqa: BLE001 - raised by `raise_error`
+                self._error = error
+
+    def raise_error(self) -> None:
+        """Raise what the listener raised, on the request's own turn."""
+        if self._error is not None:
+            raise self._error
 
     def progress(self, tokens_per_second: float | None) -> Progress:
+        """Return how far the request is.
+
+        Raises:
+            Exception: What the listener raised.
+        """
+        self.raise_error()
         left = max(self._n_unique - self.tokens_done, 0)
         return Progress(
             done=len(self.found),

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from lorabench.engine.database import Database
 from lorabench.models.rows import RowLogits, TokenRow
 
-ENGINE_VERSION = 2
+ENGINE_VERSION = 3
 """Raised whenever the same row may get other numbers than before."""
 
 DEFAULT_MAX_ROWS = 1_000_000  # about 150 MB on disk

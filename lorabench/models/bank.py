@@ -123,6 +123,7 @@ class Bank:
         self._route = _Route()
         self._layers: dict[str, BankLinear] = {}
         self.ids: set[str] = set()
+        self._merged: dict[str, None] = {}
 
     def add(self, adapter: CheckedAdapter) -> None:
         """Take in an adapter whose modules fit the model.
@@ -149,6 +150,7 @@ class Bank:
     def remove(self, adapter_id: str) -> None:
         """Forget an adapter; unknown ids are ignored."""
         self.ids.discard(adapter_id)
+        self._merged.pop(adapter_id, None)
         for layer in self._layers.values():
             layer.factors.pop(adapter_id, None)
             layer.merged.pop(adapter_id, None)
@@ -162,16 +164,18 @@ class Bank:
                 if own.gain is not None:
                     merged.mul_(own.gain.factor[:, None])
                 layer.merged[adapter_id] = merged
+        self._merged[adapter_id] = None
 
     def unmerge(self, adapter_id: str) -> None:
         """Drop an adapter's merged weights."""
+        self._merged.pop(adapter_id, None)
         for layer in self._layers.values():
             layer.merged.pop(adapter_id, None)
 
     @property
     def merged(self) -> list[str]:
         """The adapters that have merged weights, the oldest first."""
-        return list(dict.fromkeys(i for layer in self._layers.values() for i in layer.merged))
+        return list(self._merged)
 
     def merged_bytes(self, adapter_id: str) -> int:
         """Return how much memory an adapter's merged weights take, or would take."""
@@ -214,7 +218,8 @@ class Bank:
             merged: Adapters that may use merged weights, where all tokens are theirs.
         """
         if len(slices) == 1 and slices[0][:2] == (0, n_tokens):
-            with self.acting(slices[0][2], merged=slices[0][2] in merged):
+            adapter_id = slices[0][2]  # its merged weights may have made room for others since the plan
+            with self.acting(adapter_id, merged=adapter_id in merged and adapter_id in self._merged):
                 yield
             return
         route = self._route

@@ -5,7 +5,7 @@ One thread owns an instance (`lorabench.engine`); nothing here is safe to call f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,8 @@ class LanguageModel:
         if threads:
             torch.set_num_threads(threads)
         self._device = torch.device(choose_device(device))
+        if dtype == "fp32":  # evidence: a GPU must not shorten the factors of its products (TF32)
+            torch.set_float32_matmul_precision("highest")
         self._model: Any = open_causal(folder, name, dtype)
         self._model.to(self._device).eval().requires_grad_(False)
         self._folder = folder
@@ -208,8 +210,24 @@ class LanguageModel:
         Raises:
             BindingError: If an adapter is not bound.
         """
-        self._require_bound(plan.rows)
-        return self.runner.run(plan, budget, is_known)
+        adapter_ids = {r.adapter_id for r in plan.rows}
+        for adapter_id in adapter_ids:
+            self._require_bound_id(adapter_id)
+        return self._while_bound(adapter_ids, self.runner.run(plan, budget, is_known))
+
+    def _while_bound(
+        self, adapter_ids: set[str | None], portions: Generator[Portion, None, None]
+    ) -> Iterator[Portion]:
+        """Look before every pass whether the adapters are still there: without one the base would answer."""
+        try:
+            while True:
+                for adapter_id in adapter_ids:
+                    self._require_bound_id(adapter_id)
+                if (portion := next(portions, None)) is None:
+                    return
+                yield portion
+        finally:
+            portions.close()
 
     def score_rows(
         self, rows: Sequence[TokenRow], token_budget: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,7 +106,7 @@ class RowRunner:
         plan: Plan,
         budget: Callable[[], int],
         is_known: Callable[[int], bool] = lambda row: False,
-    ) -> Iterator[Portion]:
+    ) -> Generator[Portion, None, None]:
         """Yield what every forward pass brings; between two of them no adapter acts.
 
         Args:
@@ -234,13 +234,15 @@ class RowRunner:
                 portion = pending.pop(0)
                 try:
                     with torch.inference_mode():
-                        rows = run.run(portion)
+                        rows: list[tuple[int, RowLogits]] | None = run.run(portion)
                 except RuntimeError as error:
                     if not is_out_of_memory(error) or len(portion) == 1:
                         raise _as_sentence(error) from error
                     half = len(portion) // 2
                     pending[:0] = [portion[:half], portion[half:]]
                     most = max(run.n_tokens(portion) // 2, 1)
+                    rows = None
+                if rows is None:  # here the error is gone, and with it what its frames held
                     _free(self._device)
                     continue
                 yield Portion(rows, run.n_tokens(portion))
@@ -258,11 +260,15 @@ class RowRunner:
                 width = max(len(r.ids) for r in part)
                 try:
                     with torch.inference_mode(), self._bank.acting(adapter_id):
-                        batch = forward.plain_batch(self._model, part, self._pad_id, self._device)
+                        batch: list[RowLogits] | None = forward.plain_batch(
+                            self._model, part, self._pad_id, self._device
+                        )
                 except RuntimeError as error:
                     if not is_out_of_memory(error) or len(part) == 1:
                         raise _as_sentence(error) from error
                     most = width * len(part) // 2
+                    batch = None
+                if batch is None:
                     _free(self._device)
                     continue
                 done = [(left[k], answer) for k, answer in zip(group, batch, strict=True)]
@@ -286,7 +292,8 @@ class RowRunner:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Return whether a forward pass failed because memory, the GPU's or the machine's, ran out."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    signs = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in signs)
 
 
 def _as_sentence(error: RuntimeError) -> Exception:

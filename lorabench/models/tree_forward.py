@@ -114,18 +114,18 @@ class TrieRun:
         for i in nodes:
             reads += [(at + offset, row) for offset, row in plan[i].reads]
             at += len(plan[i].ids)
-        wanted = torch.tensor(sorted({p for p, _ in reads}) or [len(ids) - 1], device=self._device)
-        routed = self._bank.routed(self._slices(nodes), len(ids), wanted.tolist(), self._merged)
+        wanted = sorted({p for p, _ in reads}) or [len(ids) - 1]
+        routed = self._bank.routed(self._slices(nodes), len(ids), wanted, self._merged)
         with trie_attention(self._model), routed:
             logits = self._model(
-                input_ids=torch.tensor([ids], device=self._device),
-                position_ids=torch.tensor([positions], device=self._device),
+                input_ids=sent([ids], self._device),
+                position_ids=sent([positions], self._device),
                 use_cache=False,
-                logits_to_keep=wanted,
+                logits_to_keep=sent(wanted, self._device),
                 trie=layout,
             ).logits[0]
         self._settle(nodes, layout)
-        return self._read(logits.float(), wanted.tolist(), reads)
+        return self._read(logits.float(), wanted, reads)
 
     def _slices(self, nodes: Sequence[int]) -> list[tuple[int, int, str]]:
         """Return which adapter acts on which packed tokens."""
@@ -213,14 +213,14 @@ class TrieRun:
             key=lambda r: self._plan.rows[r[1]].labels,
         ):
             held = list(group)
-            index = torch.tensor([place[p] for p, _ in held], device=logits.device)
             if labels:
+                index = sent([place[p] for p, _ in held], logits.device)
                 chosen = logits[index]
-                per_label = torch.stack([chosen[:, list(ids)].logsumexp(dim=1) for ids in labels], dim=1)
-                pairs = zip(held, per_label.tolist(), totals[index].tolist(), strict=True)
+                columns = [chosen[:, sent(list(ids), logits.device)].logsumexp(dim=1) for ids in labels]
+                answers = torch.stack([*columns, totals[index]], dim=1).tolist()  # waits for the device, once
                 found += [
                     (row, RowLogits(label_logits=tuple(values), logsumexp=total))
-                    for (_, row), values, total in pairs
+                    for (_, row), (*values, total) in zip(held, answers, strict=True)
                 ]
             else:
                 found += self._tails(held, logits, totals, place)
@@ -230,15 +230,30 @@ class TrieRun:
         self, held: list[tuple[int, int]], logits: Tensor, totals: Tensor, place: dict[int, int]
     ) -> list[tuple[int, RowLogits]]:
         """Add up log-probabilities of tail tokens; a row's positions may come in several portions."""
+        held = sorted(held)  # in the order of positions, so that sums are the same each time
+        seen: dict[int, int] = {}
+        tokens = []
+        for _, row in held:
+            wanted, n_before = self._plan.rows[row], len(self._logprobs.get(row, ()))
+            tokens.append(wanted.ids[first_read(wanted) + 1 + n_before + seen.get(row, 0)])
+            seen[row] = seen.get(row, 0) + 1
+        at = sent([place[p] for p, _ in held], logits.device)
+        logprobs = (logits[at, sent(tokens, logits.device)] - totals[at]).tolist()
         found = []
-        for p, row in sorted(held):  # in the order of positions, so that sums are the same each time
+        for (_, row), logprob in zip(held, logprobs, strict=True):
             wanted = self._plan.rows[row]
             so_far = self._logprobs.setdefault(row, [])
-            token = wanted.ids[first_read(wanted) + 1 + len(so_far)]
-            so_far.append(float(logits[place[p], token] - totals[place[p]]))
+            so_far.append(logprob)
             if len(so_far) == wanted.tail:
                 found.append((row, RowLogits(tail_logprob=sum(self._logprobs.pop(row)))))
         return found
+
+
+def sent(values: list[Any], device: torch.device) -> Tensor:
+    """Return whole numbers as a tensor on a device; a GPU is not waited for."""
+    if device.type != "cuda":
+        return torch.tensor(values, device=device)
+    return torch.tensor(values).pin_memory().to(device, non_blocking=True)
 
 
 def score_all(

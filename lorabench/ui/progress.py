@@ -40,6 +40,7 @@ T = TypeVar("T")
 POLL_SECONDS = 1.5
 _MAX_GUEST_WORKS = 3
 _TURN_SECONDS = 0.15
+_BAR_SECONDS = 0.6
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +250,7 @@ def wait(
         bar, below = st.empty(), st.empty()
         st.button("Cancel", icon=":material/cancel:", key=f"{key}.cancel", on_click=work.cancel)
     deadline = time.monotonic() + seconds
-    drawn = -1
+    drawn, next_bar = -1, 0.0
     while not work.done_within(_TURN_SECONDS):
         if time.monotonic() > deadline:
             bar.empty()
@@ -257,7 +258,9 @@ def wait(
                 _poll(work, draw)
             below.empty()
             return False
-        _draw_bar(work, bar)
+        if time.monotonic() >= next_bar:  # thirty waiting tabs must not keep the model's thread waiting
+            _draw_bar(work, bar)
+            next_bar = time.monotonic() + _BAR_SECONDS
         if draw is not None and work.n_kept != drawn:
             drawn = work.n_kept
             with below.container():
