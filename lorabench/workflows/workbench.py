@@ -47,6 +47,7 @@ class Workbench:
         self.base = base
         self._lock = threading.Lock()
         self._engine: Engine[Any] | None = None
+        self._closed = False
         self._store: ScoreStore | None = None
         self._jobs: JobManager | None = None
         self._proofs: dict[str, BindingProof] = {}
@@ -60,6 +61,7 @@ class Workbench:
     def engine(self) -> Engine[Any]:
         """The owner of the model; its thread loads the base when this is first asked for."""
         with self._lock:
+            self._refuse_if_closed()
             if self._engine is None:
                 fetch.resolve(self.base, self.config)  # a missing base is said here, not in the thread
                 _make_folder(self.config.data_dir)
@@ -73,10 +75,15 @@ class Workbench:
         from lorabench.workflows.jobs import runners
 
         with self._lock:
+            self._refuse_if_closed()
             if self._jobs is None:
                 _make_folder(self.config.data_dir)
                 self._jobs = JobManager(self.config.jobs_path, runners(self))
             return self._jobs
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:  # else a thread that comes late would load the base once more
+            raise BaseModelError("workbench-closed", "The workbench is closed.", "Open a new one.")
 
     def _open(self) -> Any:
         from lorabench.models.language_model import LanguageModel
@@ -100,6 +107,7 @@ class Workbench:
     def close(self) -> None:
         """Stop the owner thread and close the job list."""
         with self._lock:
+            self._closed = True
             if self._engine is not None:
                 self._engine.close()
             if self._jobs is not None:
