@@ -14,7 +14,8 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 CLAIMS_FILE = "lorabench.json"
 CARD_FILE = "README.md"
 ADDED_FILE = "added.json"  # written by lorabench beside an adapter that a user added
-ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CLAIMS_FILE, CARD_FILE)
+HEAD_FILE = "head.json"  # the classification head of an adapter that lorabench trained
+ADAPTER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CLAIMS_FILE, CARD_FILE, HEAD_FILE)
 
 MAX_ENTRIES = 64
 MAX_DEPTH = 6

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from lorabench.adapters.files import safetensors_errors, staged_folder
-from lorabench.adapters.inventory import CARD_FILE, CLAIMS_FILE, CONFIG_FILE, WEIGHTS_FILE
+from lorabench.adapters.head import Head, head_bytes
+from lorabench.adapters.inventory import CARD_FILE, CLAIMS_FILE, CONFIG_FILE, HEAD_FILE, WEIGHTS_FILE
 from lorabench.adapters.modules import MAGNITUDE, tensor_key
 from lorabench.adapters.reader import CheckedAdapter, read_adapter
 from lorabench.adapters.text import shown
@@ -37,6 +38,8 @@ def write_adapter(
     dtype: Literal["F16", "F32"] = "F16",
     layers_to_transform: Sequence[int] | None = None,
     magnitudes: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+    dropout: float = 0.0,
+    head: Head | None = None,
     limits: Limits | None = None,
 ) -> CheckedAdapter:
     """Write a folder that PEFT and `read_adapter` can load, whole or not at all.
@@ -58,6 +61,9 @@ def write_adapter(
         layers_to_transform: Layers for PEFT's option of that name; None for all.
         magnitudes: Module name -> DoRA's magnitude vector of shape (out,), for every module; None
             for plain LoRA.
+        dropout: What it was trained with; of no effect afterwards.
+        head: Classification head, written to a file of its own; the adapter is then one of the model
+            without a language head.
         limits: Bounds for reading it back.
 
     Returns:
@@ -76,13 +82,17 @@ def write_adapter(
     for name, vector in sorted((magnitudes or {}).items()):
         tensors[tensor_key(name, MAGNITUDE)] = _stored(name, vector, dtype)
     config = _config(rank, alpha, use_rslora, target_modules, base_model_name, layers_to_transform)
-    config["use_dora"] = magnitudes is not None
+    config |= {"use_dora": magnitudes is not None, "lora_dropout": dropout}
+    if head is not None:
+        config["task_type"] = "FEATURE_EXTRACTION"
     with staged_folder(folder) as staging:
         with safetensors_errors():
             save_file(tensors, staging / WEIGHTS_FILE, metadata={"format": "pt"})
         (staging / CONFIG_FILE).write_bytes(_json(config))
         (staging / CLAIMS_FILE).write_bytes(_json(dict(lorabench_json)))
         (staging / CARD_FILE).write_bytes(card.encode())
+        if head is not None:
+            (staging / HEAD_FILE).write_bytes(head_bytes(head))
         checked = read_adapter(staging, limits)
         if checked.facts.claims.lorabench is None:
             raise InputError(

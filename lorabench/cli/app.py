@@ -8,10 +8,12 @@ import typer
 
 from lorabench import __version__
 from lorabench.cli import adapters, jobs, models, zoo
+from lorabench.cli.data import data_app
 from lorabench.cli.heatmap import heatmap
 from lorabench.cli.options import Debug
 from lorabench.cli.score import attribute, score
-from lorabench.cli.system import data_app, doctor, ui
+from lorabench.cli.sweep import sweep
+from lorabench.cli.system import doctor, ui
 from lorabench.cli.train import train
 
 app = typer.Typer(
@@ -48,6 +50,7 @@ app.command()(score)
 app.command()(attribute)
 app.command()(heatmap)
 app.command()(train)
+app.command()(sweep)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(models.app, name="models")

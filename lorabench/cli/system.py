@@ -1,11 +1,10 @@
-"""`lorabench ui`, `doctor` and `data wipe`: the dashboard, the machine, and what is remembered."""
+"""`lorabench ui` and `doctor`: the dashboard, and the machine."""
 
 from __future__ import annotations
 
 import logging
 import os
 import shlex
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +12,9 @@ import typer
 from lorabench.cli import options
 from lorabench.cli.terminal import Terminal, columns, megabytes
 from lorabench.config import Config
-from lorabench.errors import InputError
 
 if TYPE_CHECKING:
     from lorabench.workflows.server import ServerPlan
-    from lorabench.workflows.wipe import WipeReport
-
-data_app = typer.Typer(help="What lorabench remembers of you.", no_args_is_help=True)
 
 
 def ui(
@@ -111,42 +106,3 @@ def doctor(
     Terminal(as_json=as_json).result(fields, text, kind="DoctorReport")
     if not report.is_ready:
         raise typer.Exit(code=2)
-
-
-@data_app.command("wipe")
-def wipe(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    adapters: Annotated[bool, typer.Option("--adapters", help="Also the adapters you added.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Even while a dashboard runs.")] = False,
-    as_json: options.Json = False,
-    debug: options.Debug = False,
-) -> None:
-    """Remove prompts, jobs and the score store; base models stay, and so do adapters you added."""
-    from lorabench.workflows.wipe import plan_wipe
-    from lorabench.workflows.wipe import wipe as remove
-
-    config = Config.from_environment()
-    terminal = Terminal(as_json=as_json)
-    planned = plan_wipe(config, adapters=adapters)
-    if planned.parts and not yes:
-        if as_json or not sys.stdin.isatty():
-            raise InputError("not-confirmed", "Nothing was removed: nobody can be asked here.", "Add --yes.")
-        terminal.note("This will be removed:\n" + _parts(planned))
-        typer.confirm("Remove it?", abort=True, err=True)
-    report = remove(config, adapters=adapters, force=force)
-    terminal.result(report, lambda: _wiped(report))
-
-
-def _wiped(report: WipeReport) -> str:
-    if not report.parts:
-        return f"There was nothing to remove in {report.data_dir}.\n"
-    text = f"Removed {megabytes(report.n_bytes)} from {report.data_dir}:\n{_parts(report)}\n"
-    return text + (f"Kept the adapters {', '.join(report.kept)}.\n" if report.kept else "")
-
-
-def _parts(report: WipeReport) -> str:
-    return "\n".join(
-        f"  {p.title}: {'an unknown number of' if p.n_items is None else f'{p.n_items:,}'} entries, "
-        f"{megabytes(p.n_bytes)}"
-        for p in report.parts
-    )

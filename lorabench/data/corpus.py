@@ -1,6 +1,8 @@
-"""The packaged prompts: injections of many styles and benign prompts of many topics, English and German.
+"""The packaged texts, written for lorabench: no row comes from anyone's data set.
 
-Written for lorabench. Rows tagged "hard_negative" are benign prompts that talk about attacks. Rows
+"guardrail" has injections of many styles and benign prompts of many topics, English and German;
+"reviews" has opinions on many things, NEGATIVE or POSITIVE; "instructions" has requests with a response
+and no label. In the guardrail rows tagged "hard_negative" are benign prompts that talk about attacks; rows
 tagged "citation" cite a document, and rows tagged "lead" open with an everyday "per", a section or a
 stray phrase: both on both sides, so that such an opening alone says nothing.
 """
@@ -20,6 +22,7 @@ from lorabench.errors import InputError, unknown_name
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
+CORPORA = ("guardrail", "reviews", "instructions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class Row:
         kind: Attack style or topic; empty if it is not known.
         tags: Such as "hard_negative", "citation" or "lead".
         id: Unique within its file.
+        response: The answer of a generation row; empty for a label.
     """
 
     text: str
@@ -41,6 +45,7 @@ class Row:
     kind: str = ""
     tags: tuple[str, ...] = ()
     id: str = ""
+    response: str = ""
 
     @property
     def is_led(self) -> bool:
@@ -49,10 +54,12 @@ class Row:
 
 
 @functools.cache
-def _load(split: str) -> tuple[tuple[Row, str], ...]:
+def _load(name: str, split: str) -> tuple[tuple[Row, str], ...]:
+    if name not in CORPORA:
+        raise unknown_name("corpus", name, CORPORA)
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
-    path = resources.files("lorabench.data") / "corpora" / f"guardrail_{split}.jsonl"
+    path = resources.files("lorabench.data") / "corpora" / f"{name}_{split}.jsonl"
     lines = path.read_text(encoding="utf-8").split("\n")
     return tuple(_row(json.loads(line)) for line in lines if line)
 
@@ -65,24 +72,38 @@ def _row(raw: dict[str, Any]) -> tuple[Row, str]:
         kind=raw["kind"],
         tags=tuple(raw["tags"]),
         id=raw["id"],
+        response=raw.get("response", ""),
     )
     return row, raw["frame"]
 
 
-def load_guardrail(split: Split, *, citations: bool = True) -> tuple[Row, ...]:
-    """Return the packaged prompts of a split, in file order.
+def load_corpus(name: str, split: Split) -> tuple[Row, ...]:
+    """Return the packaged rows of a corpus and split, in file order.
 
     Args:
+        name: One of `CORPORA`.
         split: "train" or "test"; no sentence frame serves both.
+
+    Raises:
+        InputError: If there is no such corpus or split.
+    """
+    return tuple(row for row, _ in _load(name, split))
+
+
+def load_guardrail(split: Split, *, citations: bool = True) -> tuple[Row, ...]:
+    """Return the packaged guardrail prompts of a split, in file order.
+
+    Args:
+        split: "train" or "test".
         citations: Whether rows are included that open with a citation, a lead word or a stray phrase.
     """
-    return tuple(row for row, _ in _load(split) if citations or not row.is_led)
+    return tuple(row for row, _ in _load("guardrail", split) if citations or not row.is_led)
 
 
-def frames(split: Split) -> Mapping[str, tuple[Row, ...]]:
+def frames(split: Split, name: str = "guardrail") -> Mapping[str, tuple[Row, ...]]:
     """Return the rows of each sentence frame: rows written from one pattern share its id."""
     grouped: dict[str, list[Row]] = {}
-    for row, frame in _load(split):
+    for row, frame in _load(name, split):
         grouped.setdefault(frame, []).append(row)
     return MappingProxyType({frame: tuple(rows) for frame, rows in grouped.items()})
 

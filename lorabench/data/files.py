@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -12,14 +10,29 @@ from types import MappingProxyType
 
 from lorabench.config import Limits
 from lorabench.data.corpus import Row
+from lorabench.data.dataset_files import (
+    LABEL_NAMES,
+    NOT_AN_OBJECT,
+    TEXT_NAMES,
+    UTF8_REMEDY,
+    WIDE_MARKS,
+    Record,
+    as_text,
+    check_jsonl_columns,
+    choose_column,
+    columns_of,
+    csv_records,
+    jsonl_records,
+    listed,
+    no_text_column,
+    not_jsonl,
+    why_unusable,
+)
 from lorabench.errors import InputError, unknown_name
 
 MAX_BYTES = 32 * 1024**2
 MAX_ROWS = 5_000
 MAX_CHARS = Limits().prompt_chars
-_MAX_COLUMNS = 200
-_TEXT_NAMES = ("text", "prompt", "input", "question", "instruction", "sentence", "content", "message")
-_LABEL_NAMES = ("label", "labels", "class", "target", "category", "y")
 _SUFFIXES = {
     ".csv": "csv",
     ".tsv": "csv",
@@ -29,9 +42,6 @@ _SUFFIXES = {
     ".md": "txt",
     "": "txt",
 }
-_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
-
-Record = tuple[int, dict[str, str | None]]  # line number, column -> value (None: missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,17 +105,14 @@ def read_prompts(
             f"{shown!r} is not a CSV, JSONL or text file.",
             "Save it as .csv, .jsonl (one JSON object a line) or .txt (one prompt a line).",
         )
-    readers = {"csv": _csv_records, "jsonl": _jsonl_records, "txt": _text_records}
+    readers = {"csv": _csv, "jsonl": _jsonl, "txt": _plain}
     columns, records = readers[form](text, shown)
-    prompts = _column(text_column, columns, _TEXT_NAMES, shown) or (columns[0] if len(columns) == 1 else None)
+    prompts = choose_column(text_column, columns, TEXT_NAMES, shown)
+    prompts = prompts or (columns[0] if len(columns) == 1 else None)
     if prompts is None:
-        raise InputError(
-            "no-text-column",
-            f"{shown!r} has no column with a usual name for prompts; its columns are {_listed(columns)}.",
-            "Name the column that holds the prompts.",
-        )
-    usual = tuple(c for c in _LABEL_NAMES if c != prompts.casefold())
-    labels = _column(label_column, columns, usual, shown)
+        raise no_text_column(shown, columns)
+    usual = tuple(c for c in LABEL_NAMES if c != prompts.casefold())
+    labels = choose_column(label_column, columns, usual, shown)
     rows, dropped = _usable(records, prompts, labels, shown, limit, max_chars)
     if not rows:
         reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items()) or "it is empty"
@@ -149,8 +156,8 @@ def map_labels(
     if unknown:
         raise InputError(
             "unknown-label",
-            f"The labels {_listed(tuple(unknown))} are not labels of the task.",
-            f"Say which of {_listed(tuple(task_labels))} each one stands for, or correct the file.",
+            f"The labels {listed(tuple(unknown))} are not labels of the task.",
+            f"Say which of {listed(tuple(task_labels))} each one stands for, or correct the file.",
         )
     return tuple(replace(r, label=table[r.label.strip().casefold()]) for r in rows)
 
@@ -176,108 +183,35 @@ def _too_large(shown: str, max_bytes: int) -> InputError:
 
 
 def _decode(data: bytes, shown: str) -> str:
-    remedy = "Save it as UTF-8 (in a spreadsheet: 'CSV UTF-8')."
-    if data.startswith(_WIDE_MARKS):
-        raise InputError("not-utf8", f"{shown!r} is written in UTF-16 or UTF-32.", remedy)
+    if data.startswith(WIDE_MARKS):
+        raise InputError("not-utf8", f"{shown!r} is written in UTF-16 or UTF-32.", UTF8_REMEDY)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise InputError(
-            "not-utf8", f"{shown!r} is not UTF-8: line {line} has other bytes.", remedy
+            "not-utf8", f"{shown!r} is not UTF-8: line {line} has other bytes.", UTF8_REMEDY
         ) from error
 
 
-def _column(wanted: str | None, columns: tuple[str, ...], usual: tuple[str, ...], shown: str) -> str | None:
-    if wanted is not None:
-        if wanted not in columns:
-            raise InputError(
-                "unknown-column",
-                f"{shown!r} has no column {wanted!r}.",
-                f"Its columns are {_listed(columns)}.",
-            )
-        return wanted
-    folded = {c.strip().casefold(): c for c in reversed(columns)}
-    return next((folded[name] for name in usual if name in folded), None)
-
-
-def _text_records(text: str, shown: str) -> tuple[tuple[str, ...], Iterator[Record]]:
+def _plain(text: str, shown: str) -> tuple[tuple[str, ...], Iterator[Record]]:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     return ("text",), ((i, {"text": line}) for i, line in enumerate(lines, start=1))
 
 
-def _csv_records(text: str, shown: str) -> tuple[tuple[str, ...], Iterator[Record]]:
-    head = text.split("\n", 1)[0]
-    delimiter = max(",;\t", key=head.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-
-    def lines() -> Iterator[list[str]]:
-        try:
-            yield from reader
-        except csv.Error as error:
-            raise InputError(
-                "bad-csv",
-                f"{shown!r} is not valid CSV at line {reader.line_num}: {error}.",
-                "Check the quotation marks of that row, or save the file again from a spreadsheet.",
-            ) from error
-
-    rest = lines()
-    columns = tuple(next(rest, ()))
-    if not any(c.strip() for c in columns) or len(columns) > _MAX_COLUMNS:
-        raise InputError(
-            "bad-header",
-            f"{shown!r} has {len(columns)} columns in its first line.",
-            "Put the column names there.",
-        )
-    if len(set(columns)) != len(columns):
-        raise InputError(
-            "bad-header", f"{shown!r} names a column twice: {_listed(columns)}.", "Rename one of them."
-        )
-
-    def records() -> Iterator[Record]:
-        for fields in rest:
-            if not fields:
-                continue
-            padded: list[str | None] = [*fields, *([None] * (len(columns) - len(fields)))]
-            extra = len(fields) > len(columns)
-            yield reader.line_num, {} if extra else dict(zip(columns, padded, strict=True))
-
-    return columns, records()
+def _csv(text: str, shown: str) -> tuple[tuple[str, ...], Iterator[Record]]:
+    return csv_records(io.StringIO(text, newline=""), shown)
 
 
-def _jsonl_records(text: str, shown: str) -> tuple[tuple[str, ...], Iterator[Record]]:
+def _jsonl(text: str, shown: str) -> tuple[tuple[str, ...], Iterator[Record]]:
     records: list[Record] = []
-    columns: dict[str, None] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            raw = json.loads(line)
-        except (ValueError, RecursionError):
-            raw = None
-        if not isinstance(raw, dict):
-            raise InputError(
-                "bad-jsonl",
-                f"Line {number} of {shown!r} is not a JSON object.",
-                'Write one object a line, such as {"text": "...", "label": "INJECTION"}.',
-            )
-        columns.update(dict.fromkeys(raw))
-        if len(columns) > _MAX_COLUMNS:
-            raise InputError(
-                "bad-header",
-                f"{shown!r} has more than {_MAX_COLUMNS} columns.",
-                "Use the same keys on every line.",
-            )
-        records.append((number, {key: _as_text(value) for key, value in raw.items()}))
-    return tuple(columns), iter(records)
-
-
-def _as_text(value: object) -> str | None:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return None
+    for number, values in jsonl_records(text.split("\n")):
+        if values == NOT_AN_OBJECT:
+            raise not_jsonl(number, shown)
+        records.append((number, values))
+    columns = columns_of(values for _, values in records)
+    check_jsonl_columns(columns, shown)
+    return columns, iter(records)
 
 
 def _usable(
@@ -285,10 +219,13 @@ def _usable(
 ) -> tuple[tuple[Row, ...], dict[str, int]]:
     kept: dict[str, Row] = {}
     dropped: dict[str, int] = {}
-    for line, record in records:
-        text = record.get(prompts)
-        label = (record.get(labels) or "").strip() if labels else ""
-        reason = _reason(record, text, label, labels, kept, max_chars)
+    for line, values in records:
+        if isinstance(values, str):
+            dropped[values] = dropped.get(values, 0) + 1
+            continue
+        text = as_text(values.get(prompts))
+        label = (as_text(values.get(labels)) or "").strip() if labels else ""
+        reason = why_unusable(text, label, needs_label=bool(labels), kept=kept, max_chars=max_chars)
         if reason is None and len(kept) >= limit:
             reason = f"over the limit of {limit} rows"
         if reason is not None:
@@ -296,34 +233,3 @@ def _usable(
         elif text is not None:
             kept[text] = Row(text=text, label=label, id=f"{shown}:{line}")
     return tuple(kept.values()), dropped
-
-
-def _reason(
-    record: dict[str, str | None],
-    text: str | None,
-    label: str,
-    labels: str | None,
-    kept: dict[str, Row],
-    max_chars: int,
-) -> str | None:
-    """Return why a row cannot be used, or None."""
-    if not record:
-        return "with more fields than columns"
-    if text is None:
-        return "without text"
-    if not text.strip():
-        return "empty"
-    if len(text) > max_chars:
-        return f"longer than {max_chars} characters"
-    if any("\ud800" <= c <= "\udfff" for c in text):
-        return "with broken characters"
-    if labels and not label:
-        return "without label"
-    if text in kept:
-        return "duplicate" if kept[text].label == label else "duplicate with another label"
-    return None
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(n if len(n) <= 40 else n[:39] + "…") for n in names[:12])
-    return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")

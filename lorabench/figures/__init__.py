@@ -11,6 +11,7 @@ from lorabench.figures.numbers import cost_text, interval_text, rate_sentence, r
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
 from lorabench.figures.sentences import answer_names, quad_sentence, question_sentence
+from lorabench.figures.trainings import predicted_bars, sweep_chart, sweep_table, transition_zone
 from lorabench.figures.visible import encodable, safe_text, visible
 from lorabench.figures.words_chart import words_chart
 from lorabench.figures.words_html import legend_html, shared_domain, summary, words_html
@@ -33,6 +34,7 @@ __all__ = [
     "margin_bars",
     "ordered_families",
     "pool",
+    "predicted_bars",
     "quad_sentence",
     "question_sentence",
     "rate_sentence",
@@ -43,7 +45,10 @@ __all__ = [
     "sharing_text",
     "signed",
     "summary",
+    "sweep_chart",
+    "sweep_table",
     "training_figure",
+    "transition_zone",
     "visible",
     "words_chart",
     "words_html",

