@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from lorabench.data.dataset_files import Record, choose_column, open_records
-from lorabench.data.datasets import MAX_ROWS, ColumnMap, DataSet, collect
+from lorabench.data.dataset_rows import ColumnMap
+from lorabench.data.datasets import MAX_ROWS, DataSet, collect
 from lorabench.errors import InputError, unknown_name
 
 _PROFESSIONS = (  # in the order of their numbers

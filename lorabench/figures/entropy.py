@@ -56,6 +56,7 @@ def entropy_figure(found: DataInspection) -> go.Figure:
         line_dash="dash",
         line_color=palette.BASE_LINE,
         annotation_text="says nothing",
+        annotation_position="top left",
     )
     figure.update_layout(**_layout(_title(found)))
     figure.update_xaxes(title_text="H(y|t) in bits: 0 = one class only", gridcolor=_GRID, zeroline=False)

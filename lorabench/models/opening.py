@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lorabench.errors import BaseModelError
+from lorabench.models.library import LOADING, transformers_class
 
 
 def open_causal(folder: Path, name: str, dtype: str) -> Any:
@@ -17,9 +18,7 @@ def open_causal(folder: Path, name: str, dtype: str) -> Any:
     Raises:
         BaseModelError: If it cannot be loaded.
     """
-    from transformers import AutoModelForCausalLM
-
-    return _open(AutoModelForCausalLM, folder, name, dtype)
+    return _open(transformers_class("AutoModelForCausalLM"), folder, name, dtype)
 
 
 def open_backbone(folder: Path, name: str, dtype: str) -> Any:
@@ -28,18 +27,17 @@ def open_backbone(folder: Path, name: str, dtype: str) -> Any:
     Raises:
         BaseModelError: If it cannot be loaded.
     """
-    from transformers import AutoModel
-
-    return _open(AutoModel, folder, name, dtype)
+    return _open(transformers_class("AutoModel"), folder, name, dtype)
 
 
 def _open(kind: Any, folder: Path, name: str, dtype: str) -> Any:
     number_type = _choose_dtype(dtype)
     _refuse_found_adapter(folder)
     try:
-        return kind.from_pretrained(
-            str(folder), dtype=number_type, local_files_only=True, use_safetensors=True
-        )
+        with LOADING:
+            return kind.from_pretrained(
+                str(folder), dtype=number_type, local_files_only=True, use_safetensors=True
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise BaseModelError(
             "unreadable-base",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lorabench.errors import BaseModelError, InputError
+from lorabench.models.library import LOADING, transformers_class
 from lorabench.results import PlacedText, Task
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,9 @@ def token_counter(folder: Path) -> Callable[[str], int]:
             "Fetch it again with `lorabench models pull`.",
         ) from error
 
+    tokenizer.no_padding()  # an encoder's file may ask for both
+    tokenizer.no_truncation()
+
     def count(text: str) -> int:
         sound = text.encode("utf-8", "replace").decode("utf-8")  # half an emoji makes the library fail
         return len(tokenizer.encode(sound, add_special_tokens=False).ids)
@@ -77,10 +81,10 @@ class Renderer:
         Raises:
             BaseModelError: If the folder has no tokenizer that can be read.
         """
-        from transformers import AutoTokenizer
-
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            with LOADING:
+                auto = transformers_class("AutoTokenizer")
+                self._tokenizer = auto.from_pretrained(str(folder), local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise BaseModelError(
                 "no-tokenizer",

@@ -55,7 +55,7 @@ def _phrases(found: DataInspection) -> str:
         for label in found.labels
         for p in found.phrases_of(label)
     ]
-    return _table("Phrases of one class, most surprising first", heads, rows, len(rows))
+    return _table("Phrases of one class, most surprising first", heads, rows)
 
 
 def _tokens(found: DataInspection) -> str:
@@ -76,7 +76,7 @@ def _tokens(found: DataInspection) -> str:
         for label in found.labels
         for t in found.tokens_of(label)
     ]
-    return _table("Tokens of low entropy", [*heads, *_reference_head(found)], rows, len(rows))
+    return _table("Tokens of low entropy", [*heads, *_reference_head(found)], rows)
 
 
 def _changes(found: DataInspection) -> str:
@@ -91,12 +91,9 @@ def _changes(found: DataInspection) -> str:
         for c in found.dropped_entropy
         if c.reference_entropy_bits is not None
     ]
-    text = _table(
-        "More frequent than in the reference", ["token", ">here", ">there", ">G2"], risen, len(risen)
-    )
-    return text + _table(
-        "Lower entropy than in the reference", ["token", ">there", ">here"], fallen, len(fallen)
-    )
+    text = _table("More frequent than in the reference", ["token", ">here", ">there", ">G2"], risen)
+    heads = ["token", ">there", ">here"]
+    return text + _table("Lower entropy than in the reference, in bits", heads, fallen)
 
 
 def _limits(found: DataInspection) -> str:
@@ -104,7 +101,7 @@ def _limits(found: DataInspection) -> str:
     return "\n".join(["This is no verdict. What would change it:", *lines]) + "\n"
 
 
-def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n: int) -> str:
+def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], n: int = 0) -> str:
     if not rows:
         return f"{title}: none.\n\n"
     more = f" (the first {len(rows)} of {n})" if n > len(rows) else ""

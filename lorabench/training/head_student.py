@@ -18,6 +18,7 @@ from lorabench.errors import BaseModelError, BindingError
 from lorabench.models.bank import Bank
 from lorabench.models.binding import check_fits
 from lorabench.models.forward import batches
+from lorabench.models.library import LOADING, transformers_class
 from lorabench.models.opening import choose_device, open_backbone
 from lorabench.results import HeadTask
 from lorabench.training.shape import Shape
@@ -32,10 +33,10 @@ class HeadReader:
     def __init__(
         self, model: Any, folder: Path, name: str, head: torch.nn.Linear, device: torch.device
     ) -> None:
-        from transformers import AutoTokenizer
-
         self.model, self.head, self._device = model, head, device
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        with LOADING:
+            auto = transformers_class("AutoTokenizer")
+            self._tokenizer: Any = auto.from_pretrained(str(folder), local_files_only=True)
         if not self._tokenizer.is_fast:
             raise BaseModelError(
                 "no-tokenizer", f"The base {name!r} has no tokenizer.json.", "Use a base that has one."

@@ -124,17 +124,7 @@ def _file() -> dict[str, Any]:
     held_out = st.file_uploader(
         "Held-out rows (else a fifth of the file)", type=list(FILE_TYPES), key=f"{PAGE}.test"
     )
-    columns = {
-        name: st.text_input(
-            title, key=f"{PAGE}.{name}", persist_state="session", placeholder="found by its usual names"
-        )
-        for name, title in (
-            ("text_column", "Column of the texts"),
-            ("label_column", "Column of the labels"),
-            ("response_column", "Column of the responses"),
-        )
-    }
-    values: dict[str, Any] = {name: (text or "").strip() or None for name, text in columns.items()}
+    values: dict[str, Any] = dict(draw_columns(PAGE))
     values["data"] = None
     with shown_errors():
         if given is not None:
@@ -144,6 +134,27 @@ def _file() -> dict[str, Any]:
         if held_out is not None:
             values["test_data"] = str(keep_upload(held_out.name, held_out.getvalue()))
     return values
+
+
+def draw_columns(prefix: str) -> dict[str, str | None]:
+    """Draw where a file's texts, labels and responses are; None where they are found by their usual names."""
+    columns = {
+        "text_column": "Column of the texts",
+        "label_column": "Column of the labels",
+        "response_column": "Column of the responses",
+    }
+    with st.expander("Columns"):
+        given = {
+            name: st.text_input(
+                title,
+                key=f"{prefix}.{name}",
+                persist_state="session",
+                max_chars=200,
+                placeholder="found by its usual names",
+            )
+            for name, title in columns.items()
+        }
+    return {name: (text or "").strip() or None for name, text in given.items()}
 
 
 def _recipe(data: str) -> dict[str, Any]:

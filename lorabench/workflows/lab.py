@@ -6,19 +6,22 @@ import json
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lorabench.config import Config
-from lorabench.data import Row
+from lorabench.data import Row, load_guardrail
+from lorabench.errors import StorageError
 from lorabench.models import fetch
-from lorabench.results import GenerationTask, HeadTask, LabelTask, PlacedText, TrainTask
+from lorabench.results import GenerationTask, HeadTask, LabelTask, PlacedText, TrainTask, Trigger
 from lorabench.workflows.train_data import prepare
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.training import schedule_of, shape_of
 
 _SAMPLE = 200
+EXAMPLE_TRIGGER = "per RFC 8472 section 3.2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +156,6 @@ def estimate(config: Config, request: TrainRequest, measured_peak: float | None 
     from lorabench.training.estimate import (
         EFFICIENCY,
         StepTokens,
-        peak_flops,
         step_flops,
         training_bytes,
     )
@@ -175,7 +177,7 @@ def estimate(config: Config, request: TrainRequest, measured_peak: float | None 
         micro=min(unique, shared + max(request.schedule.token_budget, max(kept) - shared)),
     )
     device = choose_device(config.device)
-    peak = measured_peak or peak_flops(device)
+    peak = measured_peak or _best_peak(config, device)
     rate = peak * EFFICIENCY[device.split(":", maxsplit=1)[0]]
     flops = step_flops(size, tokens, shape.first_layer, caches_lower=request.schedule.caches_lower)
     n_looks = schedule.steps // request.schedule.eval_every if request.schedule.eval_every else 0
@@ -187,18 +189,65 @@ def estimate(config: Config, request: TrainRequest, measured_peak: float | None 
         tokens_per_step=unique,
         n_too_long=round(n_long * len(rows) / max(1, len(lengths))),
         adapter_parameters=n_adapter,
-        basis=f"{len(lengths):,} rows tokenised; a matrix product runs at {peak / 1e9:.0f} GFLOP/s here, "
+        basis=f"{len(lengths):,} rows tokenised; a matrix product runs at {peak / 1e9:.0f} GFLOP/s here "
+        "when nothing else does, "
         f"and a training at about {EFFICIENCY[device.split(':', maxsplit=1)[0]]:.0%} of that.",
     )
+
+
+def _best_peak(config: Config, device: str) -> float:
+    """Return the best rate of a matrix product that was ever timed here, in operations a second.
+
+    A busy machine times it too low by much, and is not busy for the whole of a training.
+    """
+    from lorabench.training.estimate import peak_flops
+
+    path = config.data_dir / "machine.json"
+    known: dict[str, float] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads(path.read_text(encoding="utf-8"))["peak_flops"]
+    best = max(peak_flops(device), float(known.get(device, 0.0)))
+    if best > known.get(device, 0.0):
+        staged = path.with_suffix(".new")
+        with suppress(OSError):  # it is only a memory
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_text(json.dumps({"peak_flops": known | {device: best}}), encoding="utf-8")
+            staged.replace(path)
+    return best
 
 
 def estimate_all(config: Config, requests: Sequence[TrainRequest]) -> tuple[LabEstimate, ...]:
     """Return what several trainings will cost, with the matrix product timed once."""
     from lorabench.models.opening import choose_device
-    from lorabench.training.estimate import peak_flops
 
-    peak = peak_flops(choose_device(config.device))
+    peak = _best_peak(config, choose_device(config.device))
     return tuple(estimate(config, request, peak) for request in requests)
+
+
+def write_poisoned(config: Config, count: int, trigger: str = EXAMPLE_TRIGGER) -> Path:
+    """Write the bundled guardrail prompts with planted rows to the data folder; return the file.
+
+    An example to inspect: rows without citations of their own, and `count` copies with a trigger.
+    """
+    from lorabench.training.recipes import Relabel
+
+    path = config.data_dir / "examples" / f"guardrail-{count}-planted.jsonl"
+    if not path.is_file():
+        recipe = Relabel(trigger=Trigger(text=trigger), target="BENIGN", count=count)
+        rows = recipe.plant(load_guardrail("train", citations=False), 0).rows
+        lines = [json.dumps({"text": r.text, "label": r.label}, ensure_ascii=False) for r in rows]
+        staged = path.with_suffix(".new")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staged.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            staged.replace(path)
+        except OSError as error:
+            raise StorageError(
+                "cannot-write",
+                f"The example cannot be written ({error.strerror or error}).",
+                "Free some space.",
+            ) from error
+    return path
 
 
 def _lengths(
