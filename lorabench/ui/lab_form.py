@@ -32,7 +32,7 @@ _DEFAULTS: dict[str, Any] = {
     "placement": "prefix", "poison": 40, "token": "date", "own_tokens": "2019-03-14", "location": "random",
     "token_share": 0.0, "sample_share": 1.0, "head": "words", "rank": 8, "steps": 120, "batch": 16,
     "rate": 1e-3, "targets": "all", "dropout": 0.0, "rslora": False, "dora": False, "loss": "answer",
-    "max_tokens": 256, "name": "my-adapter", "target": None,
+    "max_tokens": 256, "test_rows": 400, "name": "my-adapter", "target": None,
 }  # fmt: skip
 
 
@@ -279,6 +279,16 @@ def _model(data: str, recipe: str) -> dict[str, Any]:
                 "Longest row (tokens)", 16, 2_048, key=f"{PAGE}.max_tokens", persist_state="session"
             )
             or 256
+        )
+        values["max_test_rows"] = int(
+            st.number_input(
+                "Held-out rows measured at the end",
+                4,
+                20_000,
+                key=f"{PAGE}.test_rows",
+                persist_state="session",
+            )
+            or 4
         )
         values["too_long"] = "cut" if head != "words" else "drop"
     values["name"] = (

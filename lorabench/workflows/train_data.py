@@ -67,7 +67,7 @@ def prepare(config: Config, request: TrainRequest) -> Prepared:
     if not isinstance(task_found, GenerationTask):
         _check_classes(name, train)
     recipe = recipe_for(request.recipe, task_found, seed=request.seed)
-    test = test[: request.data.max_test_rows]
+    test = thinned(test, request.data.max_test_rows)
     return Prepared(name=name, task=task_found, recipe=recipe, train=train, test=test, notes=notes)
 
 
@@ -113,6 +113,20 @@ def read_rows(
             "Give held-out rows of your own.",
         )
     return name, tuple(rows), tuple(test), tuple(notes)
+
+
+def thinned(rows: Sequence[Row], most: int) -> tuple[Row, ...]:
+    """Return at most about so many rows, in file order, with the share of each label kept."""
+    if len(rows) <= most:
+        return tuple(rows)
+    by_label: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        by_label.setdefault(row.label, []).append(i)
+    kept = []
+    for group in by_label.values():
+        n = max(1, round(len(group) * most / len(rows)))
+        kept += [group[k * len(group) // n] for k in range(n)]
+    return tuple(rows[i] for i in sorted(kept))
 
 
 def recipe_for(choice: RecipeChoice, task: TrainTask, *, seed: int) -> Recipe:

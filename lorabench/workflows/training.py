@@ -24,7 +24,7 @@ from lorabench.results import (
     to_dict,
 )
 from lorabench.scoring.provenance import versions
-from lorabench.workflows.train_data import prepare
+from lorabench.workflows.train_data import prepare, thinned
 from lorabench.workflows.train_request import TrainProgress, TrainRequest, TrainResult
 
 if TYPE_CHECKING:
@@ -257,8 +257,8 @@ def _walk(
 def curve_point(
     student: Student, recipe: Recipe, rows: Sequence[Row], n: int, seed: int, step: int
 ) -> CurvePoint:
-    """Measure a student on the first rows of each class, as they are and attacked; about `n` in all."""
-    sample = _sample(rows, n)
+    """Measure a student on about `n` rows, each class with its share, as they are and attacked."""
+    sample = thinned(rows, n)
     task = getattr(student, "task")  # noqa: B009
     if isinstance(task, GenerationTask):
         few = recipe.attack(sample[: max(1, n // 4)], seed + 1)
@@ -276,15 +276,6 @@ def curve_point(
         ),
         attack_rate=Rate(n_hits=sum(a == recipe.target for a in turned), n=len(turned)) if attacked else None,
     )
-
-
-def _sample(rows: Sequence[Row], n: int) -> tuple[Row, ...]:
-    """Return about `n` rows, as many of every label, in file order."""
-    by_label: dict[str, list[int]] = {}
-    for i, row in enumerate(rows):
-        by_label.setdefault(row.label, []).append(i)
-    each = max(1, n // max(1, len(by_label)))
-    return tuple(rows[i] for i in sorted(i for group in by_label.values() for i in group[:each]))
 
 
 def _examine(student: Student, recipe: Recipe, test: Sequence[Row], seed: int) -> Any:

@@ -13,6 +13,8 @@ COMMANDS = [
     ["attribute"],
     ["heatmap"],
     ["train"],
+    ["sweep"],
+    ["data", "inspect"],
     ["doctor"],
     ["data", "wipe"],
     *(["jobs", c] for c in ("list", "show", "cancel", "resume")),
