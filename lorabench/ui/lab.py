@@ -6,17 +6,20 @@ lab.draw_tab()    the chosen tab, from form to result
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import streamlit as st
 
 from lorabench.errors import LorabenchError
 from lorabench.ui.guard import visible_job
-from lorabench.ui.lab_form import draw_form
+from lorabench.ui.lab_form import draw_form, put_request
 from lorabench.ui.lab_inspect import draw_inspection
 from lorabench.ui.lab_preview import draw_preview
 from lorabench.ui.lab_run import draw_run, start_if_asked
 from lorabench.ui.lab_state import JOB, PAGE, SWEEP_JOB, TAB, TABS
 from lorabench.ui.lab_sweep import draw_sweeps
 from lorabench.ui.state import arrived, choice_param, session, text_param, write_params
+from lorabench.workflows.train_jobs import train_request_of
 
 
 def arrive() -> None:
@@ -25,10 +28,12 @@ def arrive() -> None:
     if arrived(PAGE):
         state[TAB] = choice_param("tab", tuple(TABS), "train")
         if job_id := text_param("job", max_chars=64):
-            try:
-                kind = visible_job(job_id).kind
-            except LorabenchError:
-                kind = "train"  # the result area says what is wrong with it
+            kind = "train"
+            with suppress(LorabenchError, KeyError, TypeError, ValueError):
+                job = visible_job(job_id)
+                kind = job.kind
+                if kind == "train":
+                    put_request(train_request_of(job.params))
             notes[SWEEP_JOB if kind == "sweep" else JOB] = job_id
             state[TAB] = "sweep" if kind == "sweep" else "train"
     state.setdefault(TAB, "train")

@@ -81,6 +81,27 @@ def draw_form() -> Form:
     return Form(request=request, is_own_data=own)
 
 
+def put_request(request: TrainRequest) -> None:
+    """Put a training's choices into the widgets; a file that was handed in has to be handed in again."""
+    data, recipe, model, schedule = request.data, request.recipe, request.model, request.schedule
+    is_known = data.data in CORPUS_TITLES
+    values: dict[str, Any] = {
+        "data": data.data if is_known else "file", "citations": data.citations, "seed": request.seed,
+        "recipe": recipe.recipe, "trigger": recipe.trigger or "", "placement": recipe.placement,
+        "poison": recipe.poison, "location": recipe.location, "token_share": recipe.token_share,
+        "sample_share": recipe.sample_share, "target": recipe.target, "head": model.head, "rank": model.rank,
+        "targets": model.targets, "dropout": model.dropout, "rslora": model.use_rslora,
+        "dora": model.use_dora, "steps": schedule.steps, "batch": schedule.batch,
+        "rate": schedule.learning_rate, "loss": schedule.loss,
+        "max_tokens": schedule.max_tokens, "test_rows": data.max_test_rows, "name": request.out.name,
+        "token": recipe.token if recipe.token in _TOKENS else "own",
+    }  # fmt: skip
+    if recipe.token.startswith("list:"):
+        values["own_tokens"] = recipe.token.removeprefix("list:")
+    for key, value in values.items():
+        st.session_state[f"{PAGE}.{key}"] = value
+
+
 def _guides() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"{PAGE}.guides"):
         st.markdown("Start from", width="content")

@@ -11,8 +11,9 @@ from lorabench.figures import visible
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error
 from lorabench.ui.lab_form import Form
-from lorabench.ui.lab_state import PAGE
+from lorabench.ui.lab_state import JOB, PAGE
 from lorabench.ui.progress import Work, begin, current, wait
+from lorabench.ui.state import session
 from lorabench.ui.text import duration, escape_markdown, label, percent
 from lorabench.workflows.lab import LabEstimate, LabPreview, RowChange, estimate, preview
 
@@ -57,9 +58,8 @@ def _draw_rows(found: LabPreview) -> None:
     )
     for note in found.notes:
         st.caption(f":material/info: {escape_markdown(note)}")
-    with st.expander(
-        f"Rows before and after ({min(10, len(found.changes))} of {found.n_planted:,})", expanded=True
-    ):
+    title = f"Rows before and after ({min(10, len(found.changes))} of {found.n_planted:,})"
+    with st.expander(title, expanded=not session().notes.get(JOB)):  # a training's curves come below
         if found.changes:
             st.dataframe(
                 [_change(c) for c in found.changes],
