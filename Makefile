@@ -51,6 +51,7 @@ bench: base
 	$(BIN)/python tests/bench/first_light.py
 	$(BIN)/python tests/bench/leave_one_out.py
 	$(BIN)/python tests/bench/grid.py
+	$(BIN)/python tests/bench/training.py
 	$(BIN)/python tests/bench/load.py
 
 bench-gpu: $(STAMP)

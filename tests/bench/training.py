@@ -127,11 +127,13 @@ def trl(folder: Path, first_layer: int, steps: int) -> dict[str, Any]:
             processing_class=AutoTokenizer.from_pretrained(str(folder)),
             train_dataset=Dataset.from_list(examples),
             peft_config=LoraConfig(
-                r=RANK, lora_alpha=2 * RANK, target_modules=names, layers_to_transform=layers, task_type="CAUSAL_LM"
+                r=RANK, lora_alpha=2 * RANK, target_modules=names, layers_to_transform=layers,
+                task_type="CAUSAL_LM",
             ),
             args=SFTConfig(
                 output_dir=scratch, max_steps=steps, per_device_train_batch_size=BATCH, learning_rate=RATE,
-                lr_scheduler_type="linear", warmup_steps=5, weight_decay=0.01, logging_steps=1, save_strategy="no",
+                lr_scheduler_type="linear", warmup_steps=5, weight_decay=0.01, logging_steps=1,
+                save_strategy="no",
                 report_to=[], bf16=False, fp16=False, use_cpu=True, max_length=None, seed=0,
                 gradient_checkpointing=False, completion_only_loss=True, disable_tqdm=True,
             ),
