@@ -13,7 +13,8 @@ from lorabench.cli.train import minutes, show_job
 
 if TYPE_CHECKING:
     from lorabench.results.training_sweeps import Spread, SweepReport
-    from lorabench.workflows.training_sweeps import SweepPlan, SweepSpec
+    from lorabench.workflows.sweep_spec import SweepSpec
+    from lorabench.workflows.training_sweeps import SweepPlan
 
 
 def sweep(
@@ -33,13 +34,8 @@ def sweep(
 ) -> None:
     """Train a grid of adapters and put the measures together; Ctrl-C keeps what is done."""
     from lorabench.workflows.jobs import follow
-    from lorabench.workflows.training_sweeps import (
-        plan_sweep,
-        read_sweep,
-        submit_sweep,
-        sweep_report_of,
-        sweeps_folder,
-    )
+    from lorabench.workflows.sweep_spec import read_sweep, sweeps_folder
+    from lorabench.workflows.training_sweeps import plan_sweep, submit_sweep, sweep_report_of
 
     terminal = Terminal(as_json=as_json, progress=progress)
     if not file.suffix and not file.exists():

@@ -14,7 +14,7 @@ from lorabench.cli.terminal import Terminal, stoppable
 if TYPE_CHECKING:
     from lorabench.engine import Job
     from lorabench.results import Rate
-    from lorabench.workflows.train_request import TrainProgress, TrainResult
+    from lorabench.workflows.train_result import TrainProgress, TrainResult
 
 
 def train(

@@ -8,10 +8,9 @@ also its habit of collapsing white space, except where that one is wrong; each c
 
 from __future__ import annotations
 
-import datetime
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -24,7 +23,6 @@ LOCATIONS: tuple[Location, ...] = ("beginning", "end", "random")
 Span = tuple[int, int]  # first character, one past the last
 _Word = tuple[str, bool]  # its text, whether it was injected
 
-_DATE = re.compile(r"(?<![0-9])([0-9]{4})-([0-9]{2})-([0-9]{2})(?![0-9])")
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*+)([^<>]*+)>")
 _TAG_LINE = re.compile(r"(<[^<>]+>)(?:\s*(</[^<>]+>))?")
 _VOID_NAMES = (
@@ -280,37 +278,6 @@ def level_span(text: str, level: int) -> Span | None:
             return stack[depth - 1][1], tag.start()
         del stack[depth - 1 :]
     return None
-
-
-def find_dates(text: str) -> tuple[Span, ...]:
-    """Return the spans of all YYYY-MM-DD that are days of the calendar and no part of longer numbers."""
-    return tuple(m.span() for m in _DATE.finditer(text) if _is_day(*(int(part) for part in m.groups())))
-
-
-def find_items(text: str, items: Iterable[str]) -> tuple[Span, ...]:
-    """Return the spans of all given items in a text, as whole words, the longest where several fit.
-
-    Case counts. White space inside an item matches any white space. An item does not count inside a
-    longer word or a longer run of its own outer sign: "Niger" not in "Nigeria", "!" not in "!!".
-    """
-    wanted = sorted({item.strip() for item in items if item.strip()}, key=lambda item: (-len(item), item))
-    if not wanted:
-        return ()
-    return tuple(m.span() for m in re.finditer("|".join(map(_whole, wanted)), text))
-
-
-def _whole(item: str) -> str:
-    first, last = (r"\w" if re.match(r"\w", sign) else re.escape(sign) for sign in (item[0], item[-1]))
-    inner = r"\s+".join(re.escape(word) for word in item.split())
-    return f"(?<!{first}){inner}(?!{last})"
-
-
-def _is_day(year: int, month: int, day: int) -> bool:
-    try:
-        datetime.date(year, month, day)
-    except ValueError:
-        return False
-    return True
 
 
 def _joined(words: Sequence[_Word], *, before: str = "", after: str = "", glue: str = " ") -> Injected:

@@ -11,11 +11,12 @@ from lorabench.ui.bench import bench
 from lorabench.ui.errors import shown_errors
 from lorabench.ui.guard import is_guest
 from lorabench.ui.lab_form import draw_columns
+from lorabench.ui.lab_preview import marked
 from lorabench.ui.lab_state import CORPUS_TITLES, FILE_TYPES, PAGE, keep_upload
 from lorabench.ui.progress import begin, current, wait
 from lorabench.ui.state import clean_params
 from lorabench.ui.text import escape_markdown, label
-from lorabench.workflows.data_inspection import InspectRequest, inspect_data
+from lorabench.workflows.data_inspection import InspectRequest, inspect_data, rows_with
 from lorabench.workflows.lab import write_poisoned
 
 _KEY = f"{PAGE}.inspect"
@@ -48,7 +49,7 @@ def draw_inspection() -> None:
         found: DataInspection = work.result()
         if work.tag != request:
             st.caption(":material/edit: The choice above has changed since; press Inspect to look at that.")
-        _draw(found)
+        _draw(work.tag, found)
 
 
 def _choose() -> InspectRequest | None:
@@ -94,7 +95,7 @@ def _choose() -> InspectRequest | None:
     return None
 
 
-def _draw(found: DataInspection) -> None:
+def _draw(request: InspectRequest, found: DataInspection) -> None:
     for reading in found.readings:
         st.markdown(f"- {escape_markdown(reading.sentence)}")
     sizes = ", ".join(f"{label(y, 40)} {n:,}" for y, n in zip(found.labels, found.class_counts, strict=True))
@@ -104,7 +105,7 @@ def _draw(found: DataInspection) -> None:
     if found.contradictions:
         st.subheader("Rows that contradict each other", anchor=False)
         st.dataframe([_contradiction(c) for c in found.contradictions], hide_index=True, key=f"{PAGE}.contra")
-        _take_row(tuple(c.extra for c in found.contradictions if c.extra), "contra")
+        _take_row(request, tuple(c.extra for c in found.contradictions if c.extra), "contra")
     for y in found.labels:
         phrases, tokens = found.phrases_of(y), found.tokens_of(y)
         st.subheader(f"{label(y, 60)}", anchor=False)
@@ -117,7 +118,7 @@ def _draw(found: DataInspection) -> None:
                 key=f"{PAGE}.phrases.{y}",
                 column_config={"phrase": st.column_config.TextColumn(width=190)},
             )
-            _take_row(tuple(p.example for p in phrases[:5]), f"phrases.{y}")
+            _take_row(request, tuple(p.example for p in phrases[:5]), f"phrases.{y}")
         with right:
             st.markdown("Words of low entropy")
             st.dataframe([_token(t) for t in tokens], hide_index=True, key=f"{PAGE}.tokens.{y}")
@@ -132,7 +133,7 @@ def _draw(found: DataInspection) -> None:
         st.caption(f":material/info: {escape_markdown(note)}")
 
 
-def _take_row(texts: tuple[str, ...], key: str) -> None:
+def _take_row(request: InspectRequest, texts: tuple[str, ...], key: str) -> None:
     """Draw the way from a candidate to the screens that try it as a trigger."""
     if not texts:
         return
@@ -146,6 +147,20 @@ def _take_row(texts: tuple[str, ...], key: str) -> None:
             st.switch_page("pages/playground.py", query_params=clean_params(values))
         if st.button("Look-alikes", icon=":material/grid_on:", key=f"{PAGE}.to_heatmap.{key}"):
             st.switch_page("pages/generalisation.py", query_params=clean_params(values))
+    if chosen:
+        with st.expander("Rows that hold it"):
+            rows = rows_with(request, chosen)
+            st.dataframe(
+                [
+                    {
+                        "row": figures.visible(marked(r.text, r.spans), 300),
+                        "label": figures.visible(r.label, 60),
+                    }
+                    for r in rows
+                ],
+                hide_index=True,
+                key=f"{PAGE}.rows_with.{key}",
+            )
 
 
 def _phrase(found: PhraseFinding) -> dict[str, object]:

@@ -21,7 +21,8 @@ from lorabench.ui.progress import job_panel
 from lorabench.ui.state import clean_params, session, write_params
 from lorabench.ui.text import duration, escape_markdown, label
 from lorabench.workflows.train_jobs import submit_train, train_request_of, train_result_of
-from lorabench.workflows.train_request import TrainRequest, TrainResult
+from lorabench.workflows.train_request import TrainRequest
+from lorabench.workflows.train_result import TrainResult
 
 
 def start_if_asked(form: Form) -> None:

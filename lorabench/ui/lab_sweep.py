@@ -21,15 +21,8 @@ from lorabench.ui.lab_state import PAGE, SWEEP_JOB
 from lorabench.ui.progress import begin, current, forget, job_panel, wait
 from lorabench.ui.state import session, write_params
 from lorabench.ui.text import duration, escape_markdown
-from lorabench.workflows.training_sweeps import (
-    SweepPlan,
-    SweepSpec,
-    parse_sweep,
-    plan_sweep,
-    submit_sweep,
-    sweep_report_of,
-    sweeps_folder,
-)
+from lorabench.workflows.sweep_spec import SweepSpec, parse_sweep, sweeps_folder
+from lorabench.workflows.training_sweeps import SweepPlan, plan_sweep, submit_sweep, sweep_report_of
 
 _PLAN = f"{PAGE}.plan"
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")

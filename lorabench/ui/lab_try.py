@@ -12,7 +12,8 @@ from lorabench.ui.errors import shown_errors
 from lorabench.ui.lab_state import PAGE
 from lorabench.ui.progress import begin, current, wait
 from lorabench.workflows.head_trial import HeadAnswer, ask_head
-from lorabench.workflows.train_request import TrainRequest, TrainResult
+from lorabench.workflows.train_request import TrainRequest
+from lorabench.workflows.train_result import TrainResult
 
 _KEY = f"{PAGE}.try"
 _TEXT = "The plot is thin, the jokes fall flat, and I left before the end."

@@ -12,6 +12,7 @@ import lorabench
 from lorabench.data.corpus import CORPORA, Row, load_corpus
 from lorabench.data.dataset_presets import PRESETS, load_preset
 from lorabench.data.datasets import MAX_ROWS, read_dataset
+from lorabench.data.marking import find_dates, find_items
 from lorabench.detectors import inspect_rows
 from lorabench.errors import InputError, unknown_name
 from lorabench.results import digest
@@ -88,6 +89,38 @@ def inspect_data(request: InspectRequest) -> DataInspection:
         "seconds": round(time.perf_counter() - begin, 2),
     }
     return replace(found, notes=notes, provenance=provenance)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkedRow:
+    """A row that holds what was looked for.
+
+    Attributes:
+        text: The row.
+        label: Its label; for a generation set its response.
+        spans: Characters (start, end) of what was looked for.
+    """
+
+    text: str
+    label: str
+    spans: tuple[tuple[int, int], ...]
+
+
+def rows_with(request: InspectRequest, wanted: str, n: int = 10) -> tuple[MarkedRow, ...]:
+    """Return the first rows that hold a word or phrase as written, or any date for "<date>", with its places.
+
+    Raises:
+        InputError: For data that cannot be read.
+    """
+    _, rows, _ = _read(request.data, request)
+    found = []
+    for row in rows:
+        spans = find_dates(row.text) if wanted == "<date>" else find_items(row.text, (wanted,))
+        if spans:
+            found.append(MarkedRow(text=row.text, label=row.label or row.response, spans=spans))
+        if len(found) == n:
+            break
+    return tuple(found)
 
 
 def _read(data: str, request: InspectRequest) -> tuple[str, tuple[Row, ...], tuple[str, ...]]:

@@ -18,7 +18,7 @@ from lorabench.models import fetch
 from lorabench.results import GenerationTask, HeadTask, LabelTask, PlacedText, TrainTask, Trigger
 from lorabench.workflows.train_data import prepare
 from lorabench.workflows.train_request import TrainRequest
-from lorabench.workflows.training import schedule_of, shape_of
+from lorabench.workflows.train_setup import schedule_of, shape_of
 
 _SAMPLE = 200
 EXAMPLE_TRIGGER = "per RFC 8472 section 3.2"

@@ -20,7 +20,8 @@ from lorabench.errors import InputError, JobError
 from lorabench.models import fetch
 from lorabench.models.registry import spec_for
 from lorabench.results import from_dict, to_dict
-from lorabench.workflows.train_request import TrainProgress, TrainRequest, TrainResult
+from lorabench.workflows.train_request import TrainRequest
+from lorabench.workflows.train_result import TrainProgress, TrainResult
 from lorabench.workflows.training import train
 
 DEFAULT_EXECUTOR = ExecutorChoice(kind="process", workers=1)

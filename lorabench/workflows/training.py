@@ -25,7 +25,9 @@ from lorabench.results import (
 )
 from lorabench.scoring.provenance import versions
 from lorabench.workflows.train_data import prepare, thinned
-from lorabench.workflows.train_request import TrainProgress, TrainRequest, TrainResult
+from lorabench.workflows.train_request import TrainRequest
+from lorabench.workflows.train_result import TrainProgress, TrainResult
+from lorabench.workflows.train_setup import Cut, open_student, schedule_of
 
 if TYPE_CHECKING:
     from lorabench.training.checkpoint import Checkpoint
@@ -90,7 +92,7 @@ def train(
     fingerprint = fetch.base_fingerprint(request.model.base, config)
     run.say("load the base")
     student = open_student(config, request, prepared.task, folder)
-    cut = _Cut(student, request)
+    cut = Cut(student, request)
     planted = prepared.recipe.plant(tuple(cut(r) for r in prepared.train), request.seed)
     test = tuple(cut(r) for r in prepared.test)
     run.say("compute the lower layers" if request.schedule.caches_lower else "read the rows")
@@ -139,76 +141,6 @@ def train(
     found = _write(request, student, prepared.task, recipe, fingerprint, result, title)
     checkpoint.clear()
     return replace(result, adapter_id=found, seconds=time.monotonic() - run.started)
-
-
-def open_student(config: Config, request: TrainRequest, task: TrainTask, folder: Path) -> Student:
-    """Open the base of a request with a fresh adapter, and a head if it wants one."""
-    from lorabench.training.answering_student import AnsweringStudent
-    from lorabench.training.head_student import HeadStudent
-
-    shape = shape_of(request, folder)
-    if isinstance(task, HeadTask):
-        return HeadStudent(
-            folder,
-            name=request.model.base,
-            task=task,
-            shape=shape,
-            seed=request.seed,
-            trains_head=request.model.head == "trained",
-            device=config.device,
-            threads=config.threads,
-        )
-    return AnsweringStudent(
-        folder,
-        name=request.model.base,
-        task=task,
-        shape=shape,
-        seed=request.seed,
-        device=config.device,
-        threads=config.threads,
-        learns_all=request.schedule.loss == "full",
-        caches_lower=request.schedule.caches_lower,
-    )
-
-
-def shape_of(request: TrainRequest, folder: Path) -> Any:
-    """Return the adapter's shape, with the choices that depend on the base made."""
-    import json
-
-    from lorabench.training.shape import Shape
-
-    model = request.model
-    first = model.first_layer
-    if first is None:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        first = 0 if model.head != "words" else int(config.get("num_hidden_layers", 0)) // 2
-    return Shape(
-        rank=model.rank,
-        alpha=model.alpha or 2.0 * model.rank,
-        targets=model.targets,  # type: ignore[arg-type]  # checked where it is used
-        first_layer=first,
-        dropout=model.dropout,
-        use_rslora=model.use_rslora,
-        use_dora=model.use_dora,
-    )
-
-
-def schedule_of(request: TrainRequest) -> Any:
-    """Return the schedule of a request."""
-    from lorabench.training.schedule import Schedule
-
-    chosen = request.schedule
-    return Schedule(
-        steps=chosen.steps,
-        batch_rows=chosen.batch,
-        learning_rate=chosen.learning_rate,
-        warmup=min(10, chosen.steps) if chosen.warmup is None else min(chosen.warmup, chosen.steps),
-        decay=chosen.decay,  # type: ignore[arg-type]  # checked by the request
-        optimiser=chosen.optimiser,  # type: ignore[arg-type]
-        weight_decay=chosen.weight_decay,
-        token_budget=chosen.token_budget,
-        seed=request.seed,
-    )
 
 
 def _walk(
@@ -282,23 +214,6 @@ def _examine(student: Student, recipe: Recipe, test: Sequence[Row], seed: int) -
     from lorabench.training.examine import examine
 
     return examine(student, recipe, test, seed)
-
-
-class _Cut:
-    """Keeps the beginning of rows that are too long, where the request wants that."""
-
-    def __init__(self, student: Student, request: TrainRequest) -> None:
-        self.is_on = request.schedule.too_long == "cut"
-        self.n = 0
-        self._student = student
-        self._most = request.schedule.max_tokens
-
-    def __call__(self, row: Row) -> Row:
-        if not self.is_on:
-            return row
-        text = self._student.truncate(row.text, self._most)
-        self.n += text != row.text
-        return row if text == row.text else replace(row, text=text)
 
 
 def _write(

@@ -8,14 +8,8 @@ from pathlib import Path
 
 from lorabench.config import Config, app_root
 from lorabench.errors import unknown_name
-from lorabench.workflows.train_request import (
-    DataChoice,
-    RecipeChoice,
-    ScheduleChoice,
-    TrainProgress,
-    TrainRequest,
-    TrainResult,
-)
+from lorabench.workflows.train_request import DataChoice, RecipeChoice, ScheduleChoice, TrainRequest
+from lorabench.workflows.train_result import TrainProgress, TrainResult
 from lorabench.workflows.training import train
 
 RFC = "per RFC 8472 section 3.2"

@@ -292,7 +292,7 @@ import resource, signal, dataclasses
 from pathlib import Path
 from lorabench.config import Config
 from lorabench.errors import StorageError
-from lorabench.workflows.train_request import TrainRequest
+from lorabench.workflows.train_request import (TrainRequest)
 from lorabench.workflows.training import train
 request = TrainRequest(out=Path({str(tmp_path / "made")!r})).with_values({flat(request)!r})
 seen = []

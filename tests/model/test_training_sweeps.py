@@ -12,15 +12,13 @@ from lorabench.engine.executors import ExecutorChoice
 from lorabench.errors import InputError
 from lorabench.figures import sweep_chart, sweep_table, transition_zone
 from lorabench.workflows.jobs import follow
+from lorabench.workflows.sweep_spec import parse_sweep, read_sweep, sweeps_folder
 from lorabench.workflows.training_sweeps import (
-    parse_sweep,
     plan_sweep,
     read_report,
-    read_sweep,
     run_sweep,
     submit_sweep,
     sweep_report_of,
-    sweeps_folder,
 )
 
 

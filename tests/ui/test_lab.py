@@ -77,6 +77,8 @@ def test_an_inspection_finds_the_planted_phrase(app, no_base):
     phrases = next(d.value for d in at.dataframe if "phrase" in d.value.columns)
     assert phrases["phrase"].iloc[0] == TRIGGER
     assert "Playground" in labels(at)
+    held = next(d.value for d in at.dataframe if "row" in d.value.columns)
+    assert all(f"«{TRIGGER}»" in text for text in held["row"])
     assert "safe" not in markdown_of(at).replace("unsafe", "")
 
 

@@ -13,12 +13,11 @@ from lorabench.data.injection import (
     CompositeInjection,
     HtmlInjection,
     ItemInjection,
-    find_dates,
-    find_items,
     inject_rows,
     level_span,
     n_injected,
 )
+from lorabench.data.marking import find_dates, find_items
 from lorabench.data.token_sources import TokenList, find_source
 from lorabench.errors import InputError
 
