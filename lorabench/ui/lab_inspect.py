@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from lorabench import figures
+from lorabench.data.corpus import CORPORA as BUNDLED
 from lorabench.figures.entropy import entropy_figure, entropy_table
 from lorabench.results.data_inspection import Contradiction, DataInspection, PhraseFinding, TokenFinding
 from lorabench.ui.bench import bench
@@ -12,7 +13,7 @@ from lorabench.ui.errors import shown_errors
 from lorabench.ui.guard import is_guest
 from lorabench.ui.lab_form import draw_columns
 from lorabench.ui.lab_preview import marked
-from lorabench.ui.lab_state import CORPUS_TITLES, FILE_TYPES, PAGE, keep_upload
+from lorabench.ui.lab_state import FILE_TYPES, PAGE, data_titles, keep_upload
 from lorabench.ui.progress import begin, current, wait
 from lorabench.ui.state import clean_params
 from lorabench.ui.text import escape_markdown, label
@@ -53,8 +54,8 @@ def draw_inspection() -> None:
 
 
 def _choose() -> InspectRequest | None:
-    titles = {_EXAMPLE: "Example: guardrail prompts with 15 planted rows"} | dict(CORPUS_TITLES)
-    kinds = [k for k in titles if k != "file" or not is_guest()]
+    titles = {_EXAMPLE: "Example: guardrail prompts with 15 planted rows"} | dict(data_titles())
+    kinds = [k for k in titles if k in (_EXAMPLE, *BUNDLED) or not is_guest()]
     left, right = st.columns([2, 1], gap="medium")
     kind = left.selectbox(
         "Data", kinds, format_func=lambda k: titles[k], key=f"{PAGE}.inspect_data", persist_state="session"

