@@ -27,7 +27,7 @@ class SweepSpec:
         name: Short identifier.
         title: For people.
         options: Options of all trainings, by their flat names.
-        grid: Option -> values; every combination is trained.
+        axes: Options and their values, in the file's order; every combination is trained.
         x: Option on the horizontal axis.
         series: Options that tell curves apart.
         measure: What the figure shows.
@@ -36,10 +36,15 @@ class SweepSpec:
     name: str
     title: str
     options: dict[str, Value]
-    grid: dict[str, tuple[Value, ...]]
+    axes: tuple[tuple[str, tuple[Value, ...]], ...]
     x: str
     series: tuple[str, ...]
     measure: str
+
+    @property
+    def grid(self) -> dict[str, tuple[Value, ...]]:
+        """Option -> values. (A dictionary of its own would lose its order in a job's parameters.)"""
+        return dict(self.axes)
 
     @property
     def n_cells(self) -> int:
@@ -122,7 +127,7 @@ def parse_sweep(text: str, *, name: str) -> SweepSpec:
         name=str(raw.get("name") or path.stem),
         title=str(raw.get("title") or raw.get("name") or path.stem),
         options=preset_values(preset, str(recipes[0]) if recipes[0] else None) | options,
-        grid=checked,
+        axes=tuple(checked.items()),
         x=str(figure.get("x") or next((k for k in checked if k != "seed"), "seed")),
         series=tuple(
             str(s) for s in figure.get("series", [k for k in checked if k not in ("seed", figure.get("x"))])

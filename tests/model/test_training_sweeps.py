@@ -69,6 +69,7 @@ def test_a_sweep_trains_every_cell_once_and_puts_the_seeds_together(tmp_path, co
     assert plan.seconds == pytest.approx(sum(e.seconds for e in plan.estimates))
     report = run(config, spec, tmp_path / "out")
     assert {c.status for c in report.cells} == {"done"}
+    assert [c.cell_id for c in report.cells] == [c.cell_id for c in plan.cells]
     assert [(p.values, p.seeds, p.n_missing) for p in report.points] == [
         ({"poison": 0}, (1, 2), 0),
         ({"poison": 4}, (1, 2), 0),
