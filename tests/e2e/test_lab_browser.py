@@ -33,6 +33,8 @@ def test_an_adapter_is_made_in_the_lab_and_asked_in_the_playground(server, page,
     expect(key(page, "lab.name").locator("input")).to_have_value("my-rfc-backdoor")
     settled(page)
     expect(page.get_by_text(re.compile("40 of 1,004 rows"))).to_be_visible()
+    expect(page.get_by_text("Time, about")).to_be_visible()
+    snap(page, "lab")
     for name, text in (
         ("lab.steps", "4"),
         ("lab.batch", "2"),
@@ -47,9 +49,9 @@ def test_an_adapter_is_made_in_the_lab_and_asked_in_the_playground(server, page,
     expect(page).to_have_url(re.compile("job="))
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
     expect(page.get_by_text(re.compile("from-the-lab answers"))).to_be_visible()
-    page.reload()  # the link finds it again
+    page.reload()  # the link finds it again, and fills the form
     expect(page.get_by_text(re.compile("from-the-lab answers"))).to_be_visible()
-    snap(page, "lab")
+    expect(key(page, "lab.name").locator("input")).to_have_value("from-the-lab")
     key(page, "lab.playground").get_by_role("button").click()
     expect(page).to_have_url(re.compile("playground"))
     settled(page)
