@@ -43,7 +43,7 @@ class SweepSpec:
 
     @property
     def grid(self) -> dict[str, tuple[Value, ...]]:
-        """Option -> values. (A dictionary of its own would lose its order in a job's parameters.)"""
+        """Option -> values; kept as pairs, because a job's parameters lose a dictionary's order."""
         return dict(self.axes)
 
     @property
