@@ -87,6 +87,7 @@ def snap():
     def save(page, name: str) -> None:
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
+            page.wait_for_timeout(2_000)  # tables and charts are drawn after their data are here
             page.screenshot(path=Path(folder) / f"{name}.png")
 
     return save
