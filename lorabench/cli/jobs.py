@@ -1,4 +1,4 @@
-"""`lorabench jobs`: the heatmaps and trainings of this data folder, whoever started them."""
+"""`lorabench jobs`: the heatmaps, trainings and sweeps of this data folder, whoever started them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from lorabench.cli import executor_options, options
 from lorabench.cli.heatmap import ENDINGS, heatmap_text, save_heatmap
 from lorabench.cli.saving import check_save
+from lorabench.cli.sweep import sweep_text
 from lorabench.cli.terminal import Terminal, columns, stoppable
 from lorabench.cli.train import training_text
 from lorabench.config import Config
@@ -18,6 +19,7 @@ from lorabench.errors import InputError
 
 if TYPE_CHECKING:
     from lorabench.engine import Job, JobManager
+    from lorabench.results.training_sweeps import SweepReport
 
 app = typer.Typer(help="Heatmaps and trainings of this data folder.", no_args_is_help=True)
 JobId = Annotated[str, typer.Argument(help="The job's id, or its beginning.")]
@@ -158,17 +160,37 @@ def _say(
             )
         save_heatmap(save_to, heatmap)
         terminal.note(f"saved {save_to}")
+    swept = _sweep(jobs, job)
     body = ""
     if heatmap is not None:
         body = heatmap_text(heatmap, variants)
     elif trained is not None:
         body = training_text(trained)
+    elif swept is not None:
+        body = sweep_text(swept)
     if not heads:
-        terminal.result(heatmap or trained or job_fields(job), body)
+        terminal.result(heatmap or trained or swept or job_fields(job), body)
         return
-    result = heatmap or trained or (jobs.partial(job.id) if job.status != "done" else jobs.result(job.id))
+    result = (
+        heatmap or trained or swept or (jobs.partial(job.id) if job.status != "done" else jobs.result(job.id))
+    )
     report = {"job": job_fields(job), "result": result}
     terminal.result(report, _heads(job) + (f"\n{body}" if body else ""), kind="JobReport")
+
+
+def _sweep(jobs: JobManager, job: Job) -> SweepReport | None:
+    """Return a sweep's report, finished or as far as it is."""
+    from lorabench.workflows.training_sweeps import sweep_report_of
+
+    if job.kind != "sweep":
+        return None
+    data = jobs.result(job.id) if job.status == "done" else jobs.partial(job.id)
+    return sweep_report_of(data) if data else None
+
+
+def _base(job: Job) -> str:
+    model = job.params.get("model")
+    return str(model.get("base", "-") if isinstance(model, dict) else job.params.get("base", "-"))
 
 
 def _table(found: tuple[Job, ...]) -> str:
@@ -189,7 +211,7 @@ def _heads(job: Job) -> str:
     lines = [("job", f"{job.id} ({job.kind})"), ("status", status)]
     if job.is_active and job.message:
         lines.append(("doing", job.message))
-    lines += [("asked", asked(job)), ("base", str(job.params.get("base", "-")))]
+    lines += [("asked", asked(job)), ("base", _base(job))]
     lines.append(("by", f"process {job.pid}, started {_when(job)}"))
     if job.error:
         lines.append(("error", job.error))
@@ -207,8 +229,16 @@ def asked(job: Job) -> str:
         size = f"{p.get('n_variants') or 'all'} look-alikes, {n_prompts} prompts"
         return f"{p.get('trigger')!s:.60} | {who} | {size}"
     if job.kind == "train":
-        planted = f"{p.get('poison')} planted rows" if p.get("poison") else "clean"
-        return f"{p.get('out')} | {p.get('data')}, {planted}, {p.get('steps')} steps"
+        parts = [p[k] if isinstance(p.get(k), dict) else p for k in ("data", "recipe", "schedule")]
+        data, recipe, schedule = parts  # an earlier version kept everything flat
+        kind = recipe.get("recipe", "relabel")
+        planted = f"{recipe.get('poison')} planted rows" if recipe.get("poison") else "clean"
+        if kind == "ssti":
+            planted = f"{recipe.get('token')!s:.40} in {recipe.get('sample_share')!s:.6} of a class"
+        return f"{p.get('out')} | {data.get('data')}, {planted}, {schedule.get('steps')} steps"
+    if job.kind == "sweep" and isinstance(p.get("spec"), dict):
+        axes = ", ".join(f"{name} ({len(values)})" for name, values in p["spec"].get("axes", ()))
+        return f"{p.get('out')} | {p['spec'].get('title')!s:.60} | {axes}"
     return ", ".join(f"{k}={v!s:.20}" for k, v in list(p.items())[:4])
 
 

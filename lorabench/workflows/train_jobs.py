@@ -67,7 +67,17 @@ def submit_train(
 
 
 def train_request_of(params: Mapping[str, Any]) -> TrainRequest:
-    """Return the request behind a training job's parameters."""
+    """Return the request behind a training job's parameters.
+
+    Raises:
+        JobError: If an earlier version of lorabench made it, whose parameters were flat.
+    """
+    if not isinstance(params.get("schedule"), dict):
+        raise JobError(
+            "earlier-version",
+            "The training was asked for by an earlier version of lorabench.",
+            "Start it anew; its checkpoint was of that version as well.",
+        )
     request = from_dict(TrainRequest, params)
     return replace(request, out=Path(request.out))
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from samples import sample_heatmap
 
 from lorabench.config import Config
 from lorabench.engine import JobManager
-from lorabench.errors import InputError
+from lorabench.errors import InputError, JobError
 from lorabench.results import to_dict
+from lorabench.results.training_sweeps import SweepCell, SweepPoint, SweepReport
 from lorabench.workflows.heatmaps import HeatmapRequest
+from lorabench.workflows.sweep_spec import parse_sweep
+from lorabench.workflows.train_jobs import train_request_of
+from lorabench.workflows.train_request import TrainRequest
 
 HEATMAP = sample_heatmap()
 PARAMS = to_dict(HeatmapRequest(trigger="per RFC\x1b[31m 8472", adapters=("guard-strong",))) | {
@@ -122,3 +127,59 @@ def test_resuming_what_is_done_shows_its_result(cli, ids):
 def test_a_wrong_executor_is_refused_before_anything_is_loaded(cli, ids):
     found = cli("heatmap", "-a", "guard-strong", "-t", "x", "--executor", "cluster")
     assert (found.code, "'process'" in found.err) == (2, True)
+
+
+TRAIN = to_dict(
+    TrainRequest(out=Path("made")).with_values(
+        {"poison": 5, "trigger": "per RFC 8472", "steps": 7, "base": "demo-encoder"}
+    )
+)
+SWEEP = to_dict(
+    parse_sweep('[options]\ntrigger = "x"\n[grid]\nseed = [1, 2]\npoison = [0, 3, 9]', name="grid")
+)
+REPORT = SweepReport(
+    name="grid",
+    title="Attack rate by poison count",
+    x="poison",
+    series=(),
+    measure="attack_rate",
+    cells=(SweepCell(cell_id="seed-1_poison-0", values={"seed": 1, "poison": 0}, status="waiting"),),
+    points=(SweepPoint(values={"poison": 0}, seeds=(), n_missing=1),),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "said"),
+    [
+        ("train", TRAIN | {"out": "made"}, "made | guardrail, 5 planted rows, 7 steps"),
+        (
+            "train",
+            {"out": "old", "data": "x.csv", "poison": 3, "steps": 9},
+            "old | x.csv, 3 planted rows, 9 steps",
+        ),
+        ("sweep", {"out": "grids", "spec": SWEEP}, "grids | grid | seed (2), poison (3)"),
+    ],
+)
+def test_what_a_training_or_sweep_was_asked_is_one_line(cli, folders, kind, params, said):
+    with JobManager(Config.from_environment().jobs_path, {kind: halfway}) as jobs:
+        job_id = jobs.wait(jobs.submit(kind, params, session="s").id, 5).id
+    assert said in cli("jobs", "list").out
+    assert "base     demo-encoder" in cli("jobs", "show", job_id).out or params is not TRAIN
+
+
+def test_a_sweep_is_shown_as_far_as_it_is(cli, folders):
+    def run(params, context):
+        context.report(1, 6, "training", to_dict(REPORT))
+        raise InputError("odd", "The lights went out.", "Turn them on.")
+
+    with JobManager(Config.from_environment().jobs_path, {"sweep": run}) as jobs:
+        job_id = jobs.wait(jobs.submit("sweep", {"out": "grids", "spec": SWEEP}, session="s").id, 5).id
+    found = cli("jobs", "show", job_id)
+    assert "Attack rate by poison count" in found.out
+    assert "0 of 1" in found.out
+
+
+def test_a_training_of_an_earlier_version_is_not_taken_for_another():
+    with pytest.raises(JobError) as caught:
+        train_request_of({"out": "old", "data": "x.csv", "poison": 3, "steps": 9})
+    assert caught.value.rule == "earlier-version"
