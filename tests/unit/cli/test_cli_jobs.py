@@ -134,6 +134,7 @@ TRAIN = to_dict(
         {"poison": 5, "trigger": "per RFC 8472", "steps": 7, "base": "demo-encoder"}
     )
 )
+OLD = {"out": "old", "data": "x.csv", "poison": 3, "steps": 9}  # as an earlier version kept it
 SWEEP = to_dict(
     parse_sweep('[options]\ntrigger = "x"\n[grid]\nseed = [1, 2]\npoison = [0, 3, 9]', name="grid")
 )
@@ -152,11 +153,7 @@ REPORT = SweepReport(
     ("kind", "params", "said"),
     [
         ("train", TRAIN | {"out": "made"}, "made | guardrail, 5 planted rows, 7 steps"),
-        (
-            "train",
-            {"out": "old", "data": "x.csv", "poison": 3, "steps": 9},
-            "old | x.csv, 3 planted rows, 9 steps",
-        ),
+        ("train", OLD, "old | x.csv, 3 planted rows, 9 steps"),
         ("sweep", {"out": "grids", "spec": SWEEP}, "grids | grid | seed (2), poison (3)"),
     ],
 )
@@ -164,7 +161,8 @@ def test_what_a_training_or_sweep_was_asked_is_one_line(cli, folders, kind, para
     with JobManager(Config.from_environment().jobs_path, {kind: halfway}) as jobs:
         job_id = jobs.wait(jobs.submit(kind, params, session="s").id, 5).id
     assert said in cli("jobs", "list").out
-    assert "base     demo-encoder" in cli("jobs", "show", job_id).out or params is not TRAIN
+    if "model" in params:
+        assert "base     demo-encoder" in cli("jobs", "show", job_id).out
 
 
 def test_a_sweep_is_shown_as_far_as_it_is(cli, folders):
@@ -181,5 +179,5 @@ def test_a_sweep_is_shown_as_far_as_it_is(cli, folders):
 
 def test_a_training_of_an_earlier_version_is_not_taken_for_another():
     with pytest.raises(JobError) as caught:
-        train_request_of({"out": "old", "data": "x.csv", "poison": 3, "steps": 9})
+        train_request_of(OLD)
     assert caught.value.rule == "earlier-version"
