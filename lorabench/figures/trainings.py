@@ -61,9 +61,9 @@ def sweep_chart(report: SweepReport) -> go.Figure:
     n_done = sum(c.status == "done" for c in report.cells)
     whole = "" if n_done == len(report.cells) else f" ({n_done} of {len(report.cells)} trained)"
     x_title = report.x.replace("_", " ")
-    return dressed(
-        figure, html.escape(visible(report.title, 100)) + whole, x_title, f"{name}, mean and range over seeds"
-    )
+    figure.update_layout(height=420)
+    title = f"{html.escape(visible(report.title, 100))}: mean and range over seeds{whole}"
+    return dressed(figure, title, x_title, name.replace(" (", "<br>("))
 
 
 def transition_zone(report: SweepReport) -> tuple[float, float] | None:

@@ -68,8 +68,10 @@ def draw_run() -> None:
         return
     if job.status == "done":
         with shown_errors():
-            result = train_result_of(bench().jobs.result(job.id))
-            _draw_result(train_request_of(job.params), result)
+            saved = bench().jobs.result(job.id)
+            _draw_result(train_request_of(job.params), train_result_of(saved))
+            _draw_history(saved, key="done")
+        return
     _draw_curves(job)
 
 
@@ -79,13 +81,17 @@ def _draw_curves(job: Job) -> None:
         known = bench().jobs.partial(job.id)
     except LorabenchError:
         return
-    if not known or not known.get("losses"):
+    if known and known.get("losses"):
+        _draw_history(known, key=f"{job.status}.{len(known['losses'])}")
+    elif job.is_active:
         st.skeleton(height=260)
+
+
+def _draw_history(known: dict[str, Any], *, key: str) -> None:
+    """Draw losses and measurements of a partial or final result, as far as it has them."""
+    if not known.get("losses"):
         return
-    frame = curve_frame(known)
-    st.plotly_chart(
-        figures.training_figure(frame), theme="streamlit", key=f"{PAGE}.curves.{job.status}.{len(frame)}"
-    )
+    st.plotly_chart(figures.training_figure(curve_frame(known)), key=f"{PAGE}.curves.{key}")
     points = known.get("curve") or []
     if points:
         n_clean, n_attack = _n(points[-1].get("clean_accuracy")), _n(points[-1].get("attack_rate"))

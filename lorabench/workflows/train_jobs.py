@@ -126,7 +126,7 @@ def run_train(config: Config, params: dict[str, Any], context: JobContext) -> di
             result: dict[str, Any] = answer["result"]
             if answer["files"] is not None:
                 _receive(config, request.out, answer["files"], str(result["adapter_id"]))
-            return result | {"folder": str(request.out)}
+            return result | {"folder": str(request.out), "losses": [list(x) for x in losses]}
     raise JobError("worker-failed", "The training ended without a result.", "Resume it.")
 
 

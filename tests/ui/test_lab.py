@@ -104,6 +104,7 @@ def test_a_training_runs_from_the_form_to_an_adapter_that_can_be_asked(app, with
     run_until(at, lambda at: "Result" in str([s.value for s in at.subheader]), seconds=240)
     assert "made-in-the-lab answers" in markdown_of(at)
     assert "Open in the Playground" in labels(at)
+    assert "Shares on a sample of held-out rows" in markdown_of(at)  # the curves stay when it is done
     folder = with_base / "adapters" / "made-in-the-lab"
     assert read_adapter(folder).facts.rank == 2
     claims = json.loads((folder / "lorabench.json").read_text())
