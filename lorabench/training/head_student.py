@@ -84,7 +84,11 @@ class HeadReader:
 
 
 class HeadExaminee:
-    """An adapter that was read from disk, with its head: asked with the adapter on and off."""
+    """An adapter that was read from disk, with its head: asked with the adapter on and off.
+
+    Attributes:
+        classes: Class names of the head, in the order of its outputs.
+    """
 
     def __init__(self, folder: Path, name: str, adapter: CheckedAdapter, head: Head, *, device: str) -> None:
         """Open the base and merge the adapter into a copy of what it changes.
@@ -92,6 +96,7 @@ class HeadExaminee:
         Raises:
             BindingError: If a module of the adapter is not in the base, or of another shape.
         """
+        self.classes = head.classes
         self._device = torch.device(choose_device(device))
         model = open_backbone(folder, name, "fp32").to(self._device).eval().requires_grad_(False)
         if head.weight.shape[1] != 2 * int(model.config.hidden_size):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lorabench.adapters import read_adapter
 from lorabench.adapters.head import read_head
 from lorabench.config import Config
 from lorabench.errors import InputError
 from lorabench.models import fetch
+
+if TYPE_CHECKING:
+    from lorabench.training.head_student import HeadExaminee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +44,13 @@ class HeadAnswer:
         return self.classes[max(range(len(self.base_logits)), key=self.base_logits.__getitem__)]
 
 
-def ask_head(config: Config, folder: Path, base: str, texts: Sequence[str]) -> tuple[HeadAnswer, ...]:
-    """Return what an adapter's head answers to texts.
+def open_head(config: Config, folder: Path, base: str) -> HeadExaminee:
+    """Open an adapter with the classification head beside it, to be asked with the adapter on and off.
 
     Args:
         config: Settings.
         folder: The adapter, with the head that lorabench wrote beside it.
         base: Its base model.
-        texts: What to ask.
 
     Raises:
         InputError: If the adapter has no head: rule "no-head".
@@ -61,12 +64,17 @@ def ask_head(config: Config, folder: Path, base: str, texts: Sequence[str]) -> t
             "no-head", f"The adapter {folder.name!r} has no classification head.", "Ask it in the Playground."
         )
     adapter = read_adapter(folder, config.limits)
-    examinee = HeadExaminee(fetch.resolve(base, config), base, adapter, head, device=config.device)
+    return HeadExaminee(fetch.resolve(base, config), base, adapter, head, device=config.device)
+
+
+def ask_head(config: Config, folder: Path, base: str, texts: Sequence[str]) -> tuple[HeadAnswer, ...]:
+    """Return what an adapter's head answers to texts; arguments and errors as `open_head`."""
+    examinee = open_head(config, folder, base)
     on, off = examinee.logits(texts)
     return tuple(
         HeadAnswer(
             text=text,
-            classes=head.classes,
+            classes=examinee.classes,
             logits=tuple(map(float, on[i])),
             base_logits=tuple(map(float, off[i])),
         )
