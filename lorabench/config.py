@@ -37,14 +37,16 @@ class Config:
     """Where things are and how models run.
 
     Attributes:
-        data_dir: Prompts, jobs and score store, which `data wipe` removes, and added adapters, which it
-            keeps unless asked.
+        data_dir: Prompts, jobs and score store, which `data wipe` removes, and added adapters and the
+            case book, which it keeps unless asked.
         cache_dir: Base models: large, and fetched again when missing.
         device: "auto", "cpu", "cuda" or "mps".
         dtype: "fp32" (evidence mode) or "bf16" (fast mode, GPU).
         token_budget: Most tokens in one forward pass; None lets the device decide.
         threads: CPU threads for the model; None leaves torch's choice.
         limits: Bounds on input.
+        cases_url: URL of the case book if it is not the file in `data_dir`; may hold a password, so it
+            is never shown.
     """
 
     data_dir: Path
@@ -54,6 +56,7 @@ class Config:
     token_budget: int | None = None
     threads: int | None = None
     limits: Limits = field(default_factory=Limits)
+    cases_url: str | None = field(default=None, repr=False)
 
     @property
     def bases_dir(self) -> Path:
@@ -66,6 +69,16 @@ class Config:
         return self.data_dir / "adapters"
 
     @property
+    def profiles_dir(self) -> Path:
+        """Calibration profiles that the user made."""
+        return self.data_dir / "profiles"
+
+    @property
+    def intake_dir(self) -> Path:
+        """Archives and hub repositories that were taken in to be scanned; never loaded from here unscanned."""
+        return self.data_dir / "intake"
+
+    @property
     def store_path(self) -> Path:
         """The SQLite score store."""
         return self.data_dir / "scores.sqlite"
@@ -75,12 +88,17 @@ class Config:
         """The SQLite job list."""
         return self.data_dir / "jobs.sqlite"
 
+    @property
+    def cases_path(self) -> Path:
+        """The SQLite case book, where `cases_url` names no other."""
+        return self.data_dir / "cases.sqlite"
+
     @classmethod
     def from_environment(cls, **overrides: object) -> Config:
         """Build the settings from `LORABENCH_*` variables and the platform's user folders.
 
         `LORABENCH_DATA_DIR`, `LORABENCH_CACHE_DIR`, `LORABENCH_DEVICE`, `LORABENCH_DTYPE`,
-        `LORABENCH_TOKEN_BUDGET`, `LORABENCH_THREADS`. Nothing is created on disk here.
+        `LORABENCH_TOKEN_BUDGET`, `LORABENCH_THREADS`, `LORABENCH_CASES_URL`. Nothing is created on disk here.
         """
         env = os.environ
         values: dict[str, object] = {
@@ -90,6 +108,7 @@ class Config:
             ),
             "device": env.get("LORABENCH_DEVICE") or "auto",
             "dtype": env.get("LORABENCH_DTYPE") or "fp32",
+            "cases_url": env.get("LORABENCH_CASES_URL") or None,
         }
         if budget := env.get("LORABENCH_TOKEN_BUDGET"):
             values["token_budget"] = _positive_int("LORABENCH_TOKEN_BUDGET", budget)

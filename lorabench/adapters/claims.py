@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lorabench.adapters.files import read_small
 from lorabench.adapters.inventory import CARD_FILE, CLAIMS_FILE
@@ -19,7 +19,20 @@ MAX_CARD_BYTES = 4 * 1024**2
 CARD_CHARS = 4_000
 
 
-def read_claims(folder: Path, files: tuple[str, ...], *, base_model: str | None, notes: list[str]) -> Claims:
+class ReadFile(Protocol):
+    """Gives the content of a regular file of at most `max_bytes` bytes, as `read_small` does."""
+
+    def __call__(self, path: Path, *, max_bytes: int) -> bytes: ...  # noqa: D102
+
+
+def read_claims(
+    folder: Path,
+    files: tuple[str, ...],
+    *,
+    base_model: str | None,
+    notes: list[str],
+    read: ReadFile = read_small,
+) -> Claims:
     """Read `lorabench.json` and `README.md` of an adapter's folder.
 
     A file that breaks its bounds is left out and noted: it is only a claim, and the weights can
@@ -30,18 +43,19 @@ def read_claims(folder: Path, files: tuple[str, ...], *, base_model: str | None,
         files: Names in it.
         base_model: The base its config claims.
         notes: What was noted so far.
+        read: Reads one file.
     """
     notes = list(notes)
     lorabench: dict[str, Any] | None = None
     card: str | None = None
     if CLAIMS_FILE in files:
         try:
-            lorabench = parse_claims(read_small(folder / CLAIMS_FILE, max_bytes=MAX_JSON_BYTES))
+            lorabench = parse_claims(read(folder / CLAIMS_FILE, max_bytes=MAX_JSON_BYTES))
         except AdapterRefusedError as error:
             notes.append(f"{CLAIMS_FILE} was left out: {error.problem}")
     if CARD_FILE in files:
         try:
-            data = read_small(folder / CARD_FILE, max_bytes=MAX_CARD_BYTES)
+            data = read(folder / CARD_FILE, max_bytes=MAX_CARD_BYTES)
             card = plain_text(data[: 8 * CARD_CHARS].decode("utf-8", "replace"), limit=CARD_CHARS)
         except AdapterRefusedError as error:
             notes.append(f"{CARD_FILE} was left out: {error.problem}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from lorabench.adapters.problems import OnProblem, raised
 from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError
 
@@ -33,7 +36,7 @@ OTHER_WEIGHTS = (
     ".pb",
 )
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".jar", ".whl")
-_CODE = (
+CODE = (
     ".py",
     ".pyc",
     ".pyd",
@@ -49,6 +52,26 @@ _CODE = (
     ".js",
 )
 _TOKENIZER = ("tokenizer", "vocab", "merges", "special_tokens", "added_tokens", "chat_template", "spiece")
+
+
+_LEFTOVERS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.bin", "scheduler.pt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One name in a folder, as the folder's list gives it; nothing was opened.
+
+    Attributes:
+        name: Relative, with "/" between folders; untrusted text.
+        kind: "file", "folder", "link", or "special" for pipes, devices and sockets.
+        n_bytes: Size of a file; None for the others.
+        target: Where a link points, as text; None for the others.
+    """
+
+    name: str
+    kind: Literal["file", "folder", "link", "special"]
+    n_bytes: int | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,39 +94,83 @@ def take_inventory(folder: Path) -> Inventory:
         AdapterRefusedError: Rules "not-an-adapter", "too-many-files", "pickle-weights",
             "several-weight-files" and "unreadable-file".
     """
-    if not folder.is_dir():
-        raise not_an_adapter(f"{shown(folder.name)} is not a folder.")
-    names, links = _walk(folder)
-    check_weight_names(names)
+    return check_inventory(folder, list_entries(folder))
+
+
+def check_inventory(folder: Path, entries: tuple[Entry, ...], on_problem: OnProblem = raised) -> Inventory:
+    """Check the names in a folder.
+
+    Args:
+        folder: The folder.
+        entries: What `list_entries` found in it.
+        on_problem: Is told each problem.
+    """
+    names = [entry.name for entry in entries if entry.kind != "folder"]
+    links = [entry.name for entry in entries if entry.kind == "link"]
+    check_weight_names(names, on_problem)
     for wanted in (CONFIG_FILE, WEIGHTS_FILE):
         if wanted not in names:
-            raise not_an_adapter(f"The folder {shown(folder.name)} has no {wanted}.")
+            on_problem(not_an_adapter(f"The folder {shown(folder.name)} has no {wanted}."), wanted)
     return Inventory(files=tuple(names), notes=tuple(_notes(names, links)))
 
 
-def check_weight_names(names: list[str]) -> None:
-    """Refuse names that let two loaders take different weights, or that stand for pickles.
+def check_weight_names(names: list[str], on_problem: OnProblem = raised) -> None:
+    """Report names that let two loaders take different weights, or that stand for pickles.
 
-    Raises:
-        AdapterRefusedError: Rules "pickle-weights" and "several-weight-files".
+    Args:
+        names: All file names.
+        on_problem: Is told each problem: rules "pickle-weights" and "several-weight-files".
     """
     pickles = [name for name in names if name.lower().endswith(PICKLES)]
-    if pickles:
-        raise AdapterRefusedError(
-            "pickle-weights",
-            f"The adapter has the file '{shown(pickles[0])}', which is or may be a Python pickle; "
-            "opening one can run any program, so lorabench never does.",
-            "If it holds the weights, re-save the adapter as safetensors with PEFT "
-            "(save_pretrained(..., safe_serialization=True)); then delete it: nothing here needs it.",
+    for name in pickles:
+        on_problem(
+            AdapterRefusedError(
+                "pickle-weights",
+                f"The adapter has the file '{shown(name)}', which is or may be a Python pickle; "
+                "opening one can run any program, so lorabench never does.",
+                "If it holds the weights, re-save the adapter as safetensors with PEFT "
+                "(save_pretrained(..., safe_serialization=True)); then delete it: nothing here needs it.",
+            ),
+            name,
         )
-    weights = [name for name in names if name.lower().endswith(OTHER_WEIGHTS)]
+    weights = weight_names(names)
     if len(weights) > 1:
-        raise AdapterRefusedError(
-            "several-weight-files",
-            f"The adapter has {len(weights)} weight files ('{shown(weights[0])}', '{shown(weights[1])}', "
-            "...), so two programs may load different ones.",
-            f"Keep only {WEIGHTS_FILE} in a folder of its own.",
+        on_problem(
+            AdapterRefusedError(
+                "several-weight-files",
+                f"The adapter has {len(weights)} weight files ('{shown(weights[0])}', "
+                f"'{shown(weights[1])}', ...), so two programs may load different ones.",
+                f"Keep only {WEIGHTS_FILE} in a folder of its own.",
+            ),
+            weights[1],
         )
+
+
+def weight_names(names: list[str]) -> list[str]:
+    """Return the names that some loader would take weights from, pickles among them."""
+    return [
+        name
+        for name in names
+        if name.lower().endswith(OTHER_WEIGHTS)
+        or (name.lower().endswith(PICKLES) and name.rsplit("/", 1)[-1].lower() not in _LEFTOVERS)
+    ]
+
+
+def kind_of(name: str) -> str:
+    """Return what a file is by its name: a kind of `ScannedFile`."""
+    base = name.rsplit("/", 1)[-1].lower()
+    known = {CONFIG_FILE: "config", CLAIMS_FILE: "claims", CARD_FILE: "card", HEAD_FILE: "head"}
+    if name in known:
+        return known[name]
+    for kind, endings in (
+        ("pickle", PICKLES),
+        ("weights", OTHER_WEIGHTS),
+        ("code", CODE),
+        ("archive", ARCHIVES),
+    ):
+        if base.endswith(endings):
+            return kind
+    return "tokenizer" if base.startswith(_TOKENIZER) else "other"
 
 
 def not_an_adapter(problem: str) -> AdapterRefusedError:
@@ -115,56 +182,80 @@ def not_an_adapter(problem: str) -> AdapterRefusedError:
     )
 
 
-def _walk(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the sorted names of all entries that are no folders, and those that are links."""
-    names: list[str] = []
-    links: list[str] = []
-    n_entries = 0
+def list_entries(
+    folder: Path, *, max_entries: int = MAX_ENTRIES, on_problem: OnProblem = raised
+) -> tuple[Entry, ...]:
+    """List a folder recursively, folders among the entries, sorted by name.
+
+    Args:
+        folder: The folder.
+        max_entries: Where listing stops.
+        on_problem: Is told of more than `MAX_ENTRIES` or very deep entries (rule "too-many-files")
+            and of folders that cannot be listed (rule "unreadable-file").
+
+    Raises:
+        AdapterRefusedError: Rule "not-an-adapter": it is no folder.
+    """
+    if not folder.is_dir():
+        raise not_an_adapter(f"{shown(folder.name)} is not a folder.")
+    found: list[Entry] = []
     pending = [(folder, "")]
-    while pending:
+    too_many = False
+    while pending and len(found) < max_entries + 1:
         current, prefix = pending.pop()
         try:
-            with os.scandir(current) as found:
-                for entry in found:
-                    n_entries += 1
-                    name = prefix + entry.name
-                    if n_entries > MAX_ENTRIES or name.count("/") > MAX_DEPTH:
-                        raise AdapterRefusedError(
-                            "too-many-files",
-                            f"{shown(folder.name)} has more than {MAX_ENTRIES} entries, or very deep ones.",
-                            f"Copy {', '.join(ADAPTER_FILES)} into a folder of their own.",
-                        )
-                    if entry.is_symlink():
-                        links.append(name)
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append((Path(entry.path), name + "/"))
-                    else:
-                        names.append(name)
+            with os.scandir(current) as listing:
+                for item in listing:
+                    entry = _entry(item, prefix + item.name)
+                    is_deep = entry.name.count("/") > MAX_DEPTH
+                    if not too_many and (is_deep or len(found) >= MAX_ENTRIES):
+                        too_many = True
+                        on_problem(_too_many(folder), prefix)
+                    if len(found) >= max_entries:
+                        return tuple(sorted(found, key=lambda e: e.name))
+                    found.append(entry)
+                    if entry.kind == "folder" and not is_deep:
+                        pending.append((Path(item.path), entry.name + "/"))
         except OSError as error:
-            raise AdapterRefusedError(
+            refusal = AdapterRefusedError(
                 "unreadable-file",
                 f"The folder {shown(current.name)} cannot be listed ({shown(error.strerror)}).",
                 "Check its permissions.",
-            ) from error
-    return sorted(names), sorted(links)
+            )
+            refusal.__cause__ = error
+            on_problem(refusal, prefix)
+    return tuple(sorted(found, key=lambda e: e.name))
+
+
+def _entry(item: os.DirEntry[str], name: str) -> Entry:
+    """Describe one entry by lstat; a link's target is read as text and never followed."""
+    if item.is_symlink():
+        return Entry(name=name, kind="link", target=os.readlink(item.path))
+    mode = item.stat(follow_symlinks=False)
+    if stat.S_ISDIR(mode.st_mode):
+        return Entry(name=name, kind="folder")
+    if stat.S_ISREG(mode.st_mode):
+        return Entry(name=name, kind="file", n_bytes=mode.st_size)
+    return Entry(name=name, kind="special")
+
+
+def _too_many(folder: Path) -> AdapterRefusedError:
+    return AdapterRefusedError(
+        "too-many-files",
+        f"{shown(folder.name)} has more than {MAX_ENTRIES} entries, or very deep ones.",
+        f"Copy {', '.join(ADAPTER_FILES)} into a folder of their own.",
+    )
 
 
 def _notes(names: list[str], links: list[str]) -> list[str]:
-    others = [name for name in names if name not in (*ADAPTER_FILES, ADDED_FILE)]
+    sentences = {"code": "Code files, never run", "archive": "Archives, not opened"}
+    sentences |= {"tokenizer": "Tokenizer files, never loaded"}
     groups: dict[str, list[str]] = {}
-    for name in others:
-        base = name.rsplit("/", 1)[-1].lower()
-        if name in links:
-            kind = "Symbolic links, not followed"
-        elif base.endswith(_CODE):
-            kind = "Code files, never run"
-        elif base.endswith(ARCHIVES):
-            kind = "Archives, not opened"
-        elif base.startswith(_TOKENIZER):
-            kind = "Tokenizer files, never loaded"
-        else:
-            kind = "Other files, not read"
-        groups.setdefault(kind, []).append(name)
+    for name in names:
+        if name in (*ADAPTER_FILES, ADDED_FILE):
+            continue
+        kind = sentences.get(kind_of(name), "Other files, not read")
+        groups.setdefault("Symbolic links, not followed" if name in links else kind, []).append(name)
     return [
         f"{kind}: {', '.join(shown(n) for n in found[:8])}{', ...' if len(found) > 8 else ''}."
         for kind, found in sorted(groups.items())

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lorabench.adapters.problems import OnProblem, raised, reported
 from lorabench.adapters.strict_json import parse_object
 from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError
 
 MAX_CONFIG_BYTES = 1024**2
+MAX_CONFIG_DEPTH = 8
 MAX_MODULES = 5_000
 MAX_ALPHA = 1e9
 _LITERAL_NAME = re.compile(r"[A-Za-z0-9_\-]+(?:\.[A-Za-z0-9_\-]+)*")
@@ -140,26 +143,60 @@ def parse_lora_config(data: bytes, *, max_rank: int) -> LoraSettings:
     Raises:
         AdapterRefusedError: With the rule of the check that failed.
     """
-    config = parse_object(data, what="adapter_config.json", max_depth=8)
+    config = parse_object(data, what="adapter_config.json", max_depth=MAX_CONFIG_DEPTH)
+    settings = check_lora_config(config, max_rank=max_rank)
+    if settings is None:
+        raise RuntimeError("a config that was refused nowhere has settings")
+    return settings
+
+
+def check_lora_config(
+    config: dict[str, Any], *, max_rank: int, on_problem: OnProblem = raised
+) -> LoraSettings | None:
+    """Check every field of a parsed config.
+
+    Args:
+        config: The parsed JSON object.
+        max_rank: Largest accepted rank.
+        on_problem: Is told each problem, in the order in which they would refuse it.
+
+    Returns:
+        The settings; None if a field that they need is wrong.
+    """
     if config.get("peft_type") != "LORA":
-        raise AdapterRefusedError(
-            "not-lora",
-            f"adapter_config.json describes an adapter of type '{shown(config.get('peft_type'))}'.",
-            "Choose a LoRA adapter; other types are not supported.",
+        on_problem(
+            AdapterRefusedError(
+                "not-lora",
+                f"adapter_config.json describes an adapter of type '{shown(config.get('peft_type'))}'.",
+                "Choose a LoRA adapter; other types are not supported.",
+            ),
+            "peft_type",
         )
-    for field in config:
-        _check_field(field, config[field])
-    return LoraSettings(
-        rank=_rank("r", config.get("r", 8), max_rank),
-        alpha=_alpha("lora_alpha", config.get("lora_alpha", 8)),
-        use_rslora=_flag(config, "use_rslora"),
-        use_dora=_flag(config, "use_dora"),
-        rank_pattern={k: _rank(k, v, max_rank) for k, v in _pattern(config, "rank_pattern").items()},
-        alpha_pattern={k: _alpha(k, v) for k, v in _pattern(config, "alpha_pattern").items()},
-        target_modules=_targets(config.get("target_modules")),
-        base_model=_text(config, "base_model_name_or_path"),
-        notes=tuple(_notes(config)),
-    )
+    for field, value in config.items():
+        with reported(on_problem, field):
+            _check_field(field, value)
+    readers: dict[str, tuple[str, Callable[[], Any]]] = {
+        "rank": ("r", lambda: _rank("r", config.get("r", 8), max_rank)),
+        "alpha": ("lora_alpha", lambda: _alpha("lora_alpha", config.get("lora_alpha", 8))),
+        "use_rslora": ("use_rslora", lambda: _flag(config, "use_rslora")),
+        "use_dora": ("use_dora", lambda: _flag(config, "use_dora")),
+        "rank_pattern": (
+            "rank_pattern",
+            lambda: {k: _rank(k, v, max_rank) for k, v in _pattern(config, "rank_pattern").items()},
+        ),
+        "alpha_pattern": (
+            "alpha_pattern",
+            lambda: {k: _alpha(k, v) for k, v in _pattern(config, "alpha_pattern").items()},
+        ),
+        "target_modules": ("target_modules", lambda: _targets(config.get("target_modules"))),
+        "base_model": ("base_model_name_or_path", lambda: _text(config, "base_model_name_or_path")),
+        "notes": ("task_type", lambda: tuple(_notes(config))),
+    }
+    found: dict[str, Any] = {}
+    for name, (field, read) in readers.items():
+        with reported(on_problem, field):
+            found[name] = read()
+    return LoraSettings(**found) if len(found) == len(readers) else None
 
 
 def _check_field(field: str, value: Any) -> None:

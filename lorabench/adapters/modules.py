@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lorabench.adapters.lora_config import MAX_MODULES, LoraSettings
+from lorabench.adapters.problems import OnProblem, raised, reported
 from lorabench.adapters.safetensors_reader import TensorEntry
 from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError
@@ -70,39 +71,45 @@ def tensor_key(module: str, side: str) -> str:
     return f"base_model.model.{module}.lora_{side}{'' if side == MAGNITUDE else '.weight'}"
 
 
-def pair_entries(entries: tuple[TensorEntry, ...]) -> dict[str, dict[str, TensorEntry]]:
+Pairs = dict[str, dict[str, TensorEntry]]
+"""Module name -> {"A": entry, "B": entry}, with DoRA also {MAGNITUDE: entry}."""
+
+
+def pair_entries(entries: tuple[TensorEntry, ...], on_problem: OnProblem = raised) -> Pairs:
     """Sort tensors into modules by their names and check the shapes of each pair.
 
     Args:
         entries: All tensors of the file.
-
-    Returns:
-        Module name -> {"A": entry, "B": entry}, with DoRA also {MAGNITUDE: entry}.
-
-    Raises:
-        AdapterRefusedError: Rules "no-tensors", "unknown-tensor", "embedding-delta",
+        on_problem: Is told each problem: rules "no-tensors", "unknown-tensor", "embedding-delta",
             "unpaired-tensor", "duplicate-module", "too-many-modules", "shape-mismatch" and
             "empty-tensor".
+
+    Returns:
+        The modules whose pair is complete and fits together.
     """
     if not entries:
-        raise AdapterRefusedError("no-tensors", "The weight file holds no tensors.", _EXPORT)
-    pairs: dict[str, dict[str, TensorEntry]] = {}
+        on_problem(AdapterRefusedError("no-tensors", "The weight file holds no tensors.", _EXPORT), "")
+    pairs: Pairs = {}
     for entry in entries:
-        module, side = split_key(entry.name)
-        pair = pairs.setdefault(module, {})
-        if side in pair:
-            raise AdapterRefusedError(
-                "duplicate-module",
-                f"The tensors '{shown(pair[side].name)}' and '{shown(entry.name)}' are the same thing.",
-                _EXPORT,
-            )
-        pair[side] = entry
+        with reported(on_problem, entry.name):
+            module, side = split_key(entry.name)
+            pair = pairs.setdefault(module, {})
+            if side in pair:
+                raise AdapterRefusedError(
+                    "duplicate-module",
+                    f"The tensors '{shown(pair[side].name)}' and '{shown(entry.name)}' are the same thing.",
+                    _EXPORT,
+                )
+            pair[side] = entry
     if len(pairs) > MAX_MODULES:
         problem = f"The adapter changes {len(pairs):,} modules; at most {MAX_MODULES:,} are accepted."
-        raise AdapterRefusedError("too-many-modules", problem, "Use a smaller adapter.")
+        on_problem(AdapterRefusedError("too-many-modules", problem, "Use a smaller adapter."), "")
+    whole: Pairs = {}
     for module, pair in pairs.items():
-        _check_shapes(module, pair)
-    return pairs
+        with reported(on_problem, module):
+            _check_shapes(module, pair)
+            whole[module] = pair
+    return whole
 
 
 def split_key(name: str) -> tuple[str, str]:
@@ -130,26 +137,29 @@ def split_key(name: str) -> tuple[str, str]:
     return match[1], match[2] or match[3]
 
 
-def check_magnitudes(pairs: dict[str, dict[str, TensorEntry]], *, use_dora: bool) -> None:
+def check_magnitudes(pairs: Pairs, *, use_dora: bool, on_problem: OnProblem = raised) -> None:
     """Compare what the config says about DoRA with the magnitude vectors that are there.
 
-    Raises:
-        AdapterRefusedError: Rules "magnitude-missing" and "magnitude-unexpected".
+    Args:
+        pairs: The modules.
+        use_dora: What the config says.
+        on_problem: Is told each problem: rules "magnitude-missing" and "magnitude-unexpected".
     """
     for module, pair in pairs.items():
-        if use_dora and MAGNITUDE not in pair:
-            raise AdapterRefusedError(
-                "magnitude-missing",
-                f"adapter_config.json says use_dora, but '{shown(module)}' has no magnitude vector.",
-                "Take config and weights from the same training.",
-            )
-        if not use_dora and MAGNITUDE in pair:
-            raise AdapterRefusedError(
-                "magnitude-unexpected",
-                f"The tensor '{shown(pair[MAGNITUDE].name)}' belongs to DoRA, which adapter_config.json "
-                "does not switch on: one program would use it and another would not.",
-                "Take config and weights from the same training; with DoRA use_dora must be true.",
-            )
+        with reported(on_problem, module):
+            if use_dora and MAGNITUDE not in pair:
+                raise AdapterRefusedError(
+                    "magnitude-missing",
+                    f"adapter_config.json says use_dora, but '{shown(module)}' has no magnitude vector.",
+                    "Take config and weights from the same training.",
+                )
+            if not use_dora and MAGNITUDE in pair:
+                raise AdapterRefusedError(
+                    "magnitude-unexpected",
+                    f"The tensor '{shown(pair[MAGNITUDE].name)}' belongs to DoRA, which adapter_config.json "
+                    "does not switch on: one program would use it and another would not.",
+                    "Take config and weights from the same training; with DoRA use_dora must be true.",
+                )
 
 
 def match_patterns(names: list[str], pattern: dict[str, _V]) -> dict[str, _V]:
@@ -192,31 +202,63 @@ def match_patterns(names: list[str], pattern: dict[str, _V]) -> dict[str, _V]:
     return found
 
 
-def settle(names: list[str], ranks: dict[str, int], settings: LoraSettings) -> dict[str, float]:
+def settle(
+    names: list[str], ranks: dict[str, int], settings: LoraSettings, on_problem: OnProblem = raised
+) -> dict[str, float]:
     """Compare the declared ranks with those of the tensors and return the scale of each module.
 
     Args:
         names: All module names.
         ranks: Rows of A, by module.
         settings: The config.
+        on_problem: Is told each problem: rule "rank-mismatch", or those of `match_patterns`.
 
-    Raises:
-        AdapterRefusedError: Rule "rank-mismatch", or as `match_patterns`.
+    Returns:
+        Module name -> scale; modules with a problem are left out.
     """
-    own_rank = match_patterns(names, settings.rank_pattern)
-    own_alpha = match_patterns(names, settings.alpha_pattern)
+    own_rank: dict[str, int] = {}
+    own_alpha: dict[str, float] = {}
+    with reported(on_problem, "rank_pattern"):
+        own_rank = match_patterns(names, settings.rank_pattern)
+    with reported(on_problem, "alpha_pattern"):
+        own_alpha = match_patterns(names, settings.alpha_pattern)
     scales = {}
     for name in names:
         declared = own_rank.get(name, settings.rank)
-        if declared != ranks[name]:
-            raise AdapterRefusedError(
+        if declared == ranks[name]:
+            scales[name] = settings.scale(own_alpha.get(name, settings.alpha), declared)
+            continue
+        on_problem(
+            AdapterRefusedError(
                 "rank-mismatch",
                 f"adapter_config.json declares rank {declared} for '{shown(name)}', but its matrices have "
                 f"rank {ranks[name]}.",
                 "Take config and weights from the same training.",
-            )
-        scales[name] = settings.scale(own_alpha.get(name, settings.alpha), declared)
+            ),
+            name,
+        )
     return scales
+
+
+def disagreeing_targets(names: list[str], settings: LoraSettings) -> tuple[list[str], list[str]]:
+    """Return the modules that the config's target list leaves out, and targets without tensors.
+
+    Args:
+        names: The adapted modules.
+        settings: The config; both lists are empty if it has no list of targets.
+    """
+    if settings.target_modules is None:
+        return [], []
+    targets = set(settings.target_modules)
+    used: set[str] = set()
+    missed = []
+    for name in names:
+        parts = name.split(".")
+        fits = targets.intersection(".".join(parts[i:]) for i in range(len(parts)))
+        used |= fits
+        if not fits:
+            missed.append(name)
+    return missed if targets != {"all-linear"} else [], sorted(targets - used - {"all-linear"})
 
 
 def _check_shapes(module: str, pair: dict[str, TensorEntry]) -> None:

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from lorabench import __version__
-from lorabench.cli import adapters, jobs, models, zoo
+from lorabench.cli import adapters, cases, jobs, models, zoo
+from lorabench.cli.calibrate import calibrate, cohort_app
 from lorabench.cli.data import data_app
 from lorabench.cli.heatmap import heatmap
 from lorabench.cli.options import Debug
+from lorabench.cli.scan import scan
 from lorabench.cli.score import attribute, score
 from lorabench.cli.sweep import sweep
 from lorabench.cli.system import doctor, ui
@@ -41,7 +43,8 @@ def root(
 ) -> None:
     """See, measure and find backdoors in LoRA adapters.
 
-    Exit codes: 0 done, 2 bad input or could not run, 3 unexpected error, 130 stopped with Ctrl-C.
+    Exit codes: 0 done, 1 `scan` found something, 2 bad input or could not run, 3 unexpected error,
+    130 stopped with Ctrl-C.
     """
 
 
@@ -49,11 +52,15 @@ app.command()(ui)
 app.command()(score)
 app.command()(attribute)
 app.command()(heatmap)
+app.command()(scan)
+app.command()(calibrate)
 app.command()(train)
 app.command()(sweep)
+app.add_typer(cohort_app, name="cohort")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(models.app, name="models")
 app.add_typer(adapters.app, name="adapters")
+app.add_typer(cases.app, name="cases")
 app.add_typer(data_app, name="data")
 app.command()(doctor)

@@ -85,31 +85,43 @@ def _histogram_html(found: DataInspection) -> str:
 def wipe(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     adapters: Annotated[bool, typer.Option("--adapters", help="Also the adapters you added.")] = False,
+    cases: Annotated[
+        bool, typer.Option("--cases", help="Also the case book: all cases, scans, notes and decisions.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Even while a dashboard runs.")] = False,
     as_json: options.Json = False,
     debug: options.Debug = False,
 ) -> None:
-    """Remove prompts, jobs and the score store; base models stay, and so do adapters you added."""
+    """Remove prompts, jobs and the score store; base models, added adapters and the case book stay.
+
+    A case book that LORABENCH_CASES_URL names is never touched.
+    """
     from lorabench.workflows.wipe import plan_wipe
     from lorabench.workflows.wipe import wipe as remove
 
     config = Config.from_environment()
     terminal = Terminal(as_json=as_json)
-    planned = plan_wipe(config, adapters=adapters)
+    planned = plan_wipe(config, adapters=adapters, cases=cases)
     if planned.parts and not yes:
         if as_json or not sys.stdin.isatty():
             raise InputError("not-confirmed", "Nothing was removed: nobody can be asked here.", "Add --yes.")
         terminal.note("This will be removed:\n" + _parts(planned))
         typer.confirm("Remove it?", abort=True, err=True)
-    report = remove(config, adapters=adapters, force=force)
+    report = remove(config, adapters=adapters, cases=cases, force=force)
     terminal.result(report, lambda: _wiped(report))
+    if cases and config.cases_url:
+        terminal.note("the case book that LORABENCH_CASES_URL names was left as it is")
 
 
 def _wiped(report: WipeReport) -> str:
-    if not report.parts:
-        return f"There was nothing to remove in {report.data_dir}.\n"
-    text = f"Removed {megabytes(report.n_bytes)} from {report.data_dir}:\n{_parts(report)}\n"
-    return text + (f"Kept the adapters {', '.join(report.kept)}.\n" if report.kept else "")
+    text = f"There was nothing to remove in {report.data_dir}.\n"
+    if report.parts:
+        text = f"Removed {megabytes(report.n_bytes)} from {report.data_dir}:\n{_parts(report)}\n"
+        text += f"Kept the adapters {', '.join(report.kept)}.\n" if report.kept else ""
+    if report.n_cases_kept != 0:
+        n = "an unknown number of" if report.n_cases_kept is None else f"{report.n_cases_kept:,}"
+        text += f"Kept the case book ({n} cases); --cases removes it, too.\n"
+    return text
 
 
 def _parts(report: WipeReport) -> str:

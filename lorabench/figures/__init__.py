@@ -10,9 +10,11 @@ from lorabench.figures.heatmap_tables import heatmap_frame, heatmap_table, order
 from lorabench.figures.numbers import cost_text, interval_text, rate_sentence, rate_text, sharing_text, signed
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
+from lorabench.figures.probes import probe_chart, probe_table, probes_in_order
 from lorabench.figures.sentences import answer_names, quad_sentence, question_sentence
 from lorabench.figures.trainings import predicted_bars, sweep_chart, sweep_table, transition_zone
 from lorabench.figures.visible import encodable, safe_text, visible
+from lorabench.figures.weights import spectrum_chart, weight_heatmap, weight_table
 from lorabench.figures.words_chart import words_chart
 from lorabench.figures.words_html import legend_html, shared_domain, summary, words_html
 from lorabench.figures.words_table import words_table
@@ -35,6 +37,9 @@ __all__ = [
     "ordered_families",
     "pool",
     "predicted_bars",
+    "probe_chart",
+    "probe_table",
+    "probes_in_order",
     "quad_sentence",
     "question_sentence",
     "rate_sentence",
@@ -44,12 +49,15 @@ __all__ = [
     "shared_domain",
     "sharing_text",
     "signed",
+    "spectrum_chart",
     "summary",
     "sweep_chart",
     "sweep_table",
     "training_figure",
     "transition_zone",
     "visible",
+    "weight_heatmap",
+    "weight_table",
     "words_chart",
     "words_html",
     "words_table",

@@ -41,6 +41,7 @@ PAGES = (
         title="Generalisation",
         icon=":material/grid_on:",
     ),
+    PageInfo(name="triage", file="pages/triage.py", title="Triage", icon=":material/policy:"),
     PageInfo(name="lab", file="pages/lab.py", title="Lab", icon=":material/science:"),
     PageInfo(name="models", file="pages/models.py", title="Models", icon=":material/inventory_2:"),
 )

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorabench.adapters import scan_folder
+from lorabench.adapters.scanner import scan_folder
 from lorabench.data.batteries import Battery, find_battery
 from lorabench.detectors.calibration import Setting, build_profile
 from lorabench.detectors.probing import JOINER, ProbePlan, battery_digest, run_battery
@@ -198,6 +198,19 @@ def read_features(path: Path) -> Features:
             f"{path.name!r} is no features file of this version ({type(error).__name__}).",
             "Make it with `lorabench cohort build`.",
         ) from error
+
+
+def submit_cohort(bench: Workbench, name: str, folder: Path | None, *, session: str) -> str:
+    """Submit the building of a cohort as a job and return its id; it is resumable at any member.
+
+    Raises:
+        InputError: For an unknown cohort.
+    """
+    spec = read_cohort(name)
+    place = (folder or bench.config.data_dir / "cohorts" / spec.name).absolute()
+    known = name if not Path(name).is_file() else str(Path(name).absolute())
+    params = {"cohort": known, "folder": str(place), "spec": digest(spec)}
+    return str(bench.jobs.submit("cohort", params, session=session, reuses_done=False).id)
 
 
 def run_cohort(bench: Workbench, params: dict[str, Any], context: JobContext) -> dict[str, Any]:

@@ -44,6 +44,8 @@ FLOORS = {
     "typer": "0.16",
     "platformdirs": "4.3",
     "filelock": "3.16",
+    "sqlalchemy": "2.0.36",
+    "alembic": "1.14",
 }
 """Oldest version that works, by package; the same as in pyproject.toml (a test compares them)."""
 

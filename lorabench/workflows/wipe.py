@@ -1,4 +1,4 @@
-"""Remove what lorabench remembers of its users: prompts, jobs and scores; base models stay.
+"""Remove what lorabench remembers of its users: prompts, jobs and scores; base models and cases stay.
 
 Only files that lorabench itself makes are removed, by name: a data folder that was pointed at
 somebody's home loses nothing else.
@@ -40,12 +40,14 @@ class WipeReport:
     Attributes:
         parts: Kinds of data that were there.
         kept: What is in the data folder and stays, such as added adapters.
+        n_cases_kept: Cases in the folder's case book, which stays; None if they could not be counted.
         data_dir: The folder.
     """
 
     parts: tuple[WipedPart, ...]
     kept: tuple[str, ...]
     data_dir: str
+    n_cases_kept: int | None = 0
 
     @property
     def n_bytes(self) -> int:
@@ -56,7 +58,7 @@ class WipeReport:
 _TABLES = {"score store": "scores", "job list with its prompts": "jobs"}
 
 
-def plan_wipe(config: Config, *, adapters: bool = False) -> WipeReport:
+def plan_wipe(config: Config, *, adapters: bool = False, cases: bool = False) -> WipeReport:
     """Return what `wipe` would remove; removes nothing."""
     parts = [
         WipedPart(title=title, n_items=_count(files[0], _TABLES[title]), n_bytes=_size(files))
@@ -67,30 +69,42 @@ def plan_wipe(config: Config, *, adapters: bool = False) -> WipeReport:
     if adapters and added:
         parts.append(WipedPart(title="added adapters", n_items=len(added), n_bytes=_size(added)))
     kept = () if adapters else tuple(p.name for p in added if not p.name.startswith("."))
-    return WipeReport(parts=tuple(parts), kept=kept, data_dir=str(config.data_dir))
+    book = _case_files(config)
+    n_cases = _count(config.cases_path, "cases") if book else 0
+    if cases and book:
+        parts.append(WipedPart(title="case book", n_items=n_cases, n_bytes=_size(book)))
+    return WipeReport(
+        parts=tuple(parts),
+        kept=kept,
+        data_dir=str(config.data_dir),
+        n_cases_kept=0 if cases else n_cases,
+    )
 
 
-def wipe(config: Config, *, adapters: bool = False, force: bool = False) -> WipeReport:
+def wipe(config: Config, *, adapters: bool = False, cases: bool = False, force: bool = False) -> WipeReport:
     """Remove the score store and the job list, in which all prompts are.
+
+    A case book that `LORABENCH_CASES_URL` names is not in the data folder and stays in any case.
 
     Args:
         config: Where user data lives.
         adapters: Also remove the adapters that the user added.
+        cases: Also remove the folder's case book; never while a dashboard runs.
         force: Also while a dashboard runs; its tables are then emptied in place.
 
     Raises:
-        ServerError: If a dashboard runs on this data folder and `force` is not set.
+        ServerError: If a dashboard runs on this data folder, and `force` is not set or `cases` is.
         StorageError: If something could not be removed.
     """
     running = running_dashboards(config)
-    if running and not force:
+    if running and (cases or not force):
         urls = ", ".join(d.url for d in running)
         raise ServerError(
             "dashboard-running",
             f"A dashboard uses this data folder now ({urls}).",
-            "Stop it first (Ctrl-C in its window), or add --force.",
+            "Stop it first (Ctrl-C in its window)" + ("." if cases else ", or add --force."),
         )
-    report = plan_wipe(config, adapters=adapters)
+    report = plan_wipe(config, adapters=adapters, cases=cases)
     try:
         for title, files in _databases(config).items():
             if files and running:
@@ -100,6 +114,8 @@ def wipe(config: Config, *, adapters: bool = False, force: bool = False) -> Wipe
                     path.unlink(missing_ok=True)
         for folder in _adapters(config) if adapters else ():
             shutil.rmtree(folder)
+        for path in _case_files(config) if cases else ():
+            path.unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
         raise StorageError(
             "cannot-wipe",
@@ -115,6 +131,12 @@ def _databases(config: Config) -> dict[str, list[Path]]:
         title: sorted(path.parent.glob(f"{path.name}*")) if path.parent.is_dir() else []
         for title, path in zip(_TABLES, (config.store_path, config.jobs_path), strict=True)
     }
+
+
+def _case_files(config: Config) -> list[Path]:
+    """Return the folder's case book with what SQLite keeps beside it, by exact name."""
+    book = config.cases_path
+    return [p for p in (Path(f"{book}{side}") for side in ("", "-wal", "-shm", "-journal")) if p.is_file()]
 
 
 def _adapters(config: Config) -> list[Path]:
