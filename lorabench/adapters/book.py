@@ -29,8 +29,12 @@ class FindingBook:
 
     def problem(self, error: AdapterRefusedError, where: str = "") -> None:
         """Take a problem that an adapter is refused for."""
-        self.refusal = self.refusal or error
+        self.refuse(error)
         self.defect(error, where)
+
+    def refuse(self, error: AdapterRefusedError) -> None:
+        """Remember that an adapter is refused for a problem that is said elsewhere."""
+        self.refusal = self.refusal or error
 
     def defect(self, error: AdapterRefusedError, where: str = "") -> None:
         """Take a problem of something that is only looked at, never loaded."""

@@ -73,15 +73,13 @@ def _note_link(entry: Entry, book: FindingBook) -> None:
     )
 
 
-def note_loaders(names: tuple[str, ...], book: FindingBook) -> None:
-    """Say which file each loader would take where there is more than one.
+def note_loaders(names: list[str], book: FindingBook) -> None:
+    """Report several weight files, and say which of them each loader would take.
 
     PEFT looks for adapter_model.safetensors, then for adapter_model.bin; other programs take what
     they are pointed at.
     """
-    weights = weight_names(list(names))
-    if len(weights) < 2:
-        return
+    weights = weight_names(names)
     at_root = [name for name in weights if name in (WEIGHTS_FILE, "adapter_model.bin")]
     first = WEIGHTS_FILE if WEIGHTS_FILE in at_root else (at_root or ["none of them"])[0]
     without = "adapter_model.bin" if "adapter_model.bin" in at_root else "none of them"

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lorabench.adapters.lora_fields import READ_FIELDS, REFUSED_FIELDS
 from lorabench.adapters.problems import OnProblem, raised, reported
 from lorabench.adapters.strict_json import parse_object
 from lorabench.adapters.text import shown
@@ -31,74 +32,6 @@ TASK_TYPES = (
     "TOKEN_CLS",
     "QUESTION_ANS",
     "FEATURE_EXTRACTION",
-)
-
-_PLAIN = "Train or export it as plain LoRA (PEFT's LoraConfig with that option at its default)."
-_HEAD = "lorabench compares low-rank changes of linear layers only; train it without that option."
-
-# field -> (values that mean "not used", rule, what it would do, remedy)
-_REFUSED_FIELDS: dict[str, tuple[tuple[Any, ...], str, str, str]] = {
-    "bias": (
-        ("none",),
-        "bias-not-none",
-        "trains biases, so switching it off would not give the base back",
-        _PLAIN,
-    ),
-    "lora_bias": ((False,), "lora-bias", "adds biases to B", _PLAIN),
-    "fan_in_fan_out": ((False,), "fan-in-fan-out", "stores its weights transposed", _PLAIN),
-    "modules_to_save": (([],), "modules-to-save", "replaces whole modules of the base", _HEAD),
-    "trainable_token_indices": (([], {}), "trainable-tokens", "replaces token embeddings", _HEAD),
-    "layer_replication": (([],), "layer-replication", "duplicates layers of the base", _PLAIN),
-    "auto_mapping": (
-        ({},),
-        "auto-mapping",
-        "names a Python module to import",
-        "Set auto_mapping to null in adapter_config.json after looking at it: plain LoRA does not need it.",
-    ),
-    "megatron_config": (({},), "megatron-config", "asks for Megatron, whose module it would import", _PLAIN),
-    "megatron_core": (("megatron.core",), "megatron-core", "names a Python module to import", _PLAIN),
-    "loftq_config": (({},), "loftq-config", "would rewrite base weights when it is loaded", _PLAIN),
-    "eva_config": (({},), "eva-config", "would run an initialisation on data when it is loaded", _PLAIN),
-    "corda_config": (({},), "corda-config", "would read files and rewrite base weights when loaded", _PLAIN),
-    "lora_ga_config": (({},), "lora-ga-config", "would rewrite base weights when it is loaded", _PLAIN),
-    "arrow_config": (({},), "arrow-config", "routes between several adapters", _PLAIN),
-    "velora_config": (({},), "velora-config", "asks for VeLoRA", _PLAIN),
-    "monteclora_config": (({},), "monteclora-config", "asks for MonteCLoRA, which is random", _PLAIN),
-    "kasa_config": (({},), "kasa-config", "asks for KaSA, which rewrites base weights", _PLAIN),
-    "use_qalora": ((False,), "qalora", "asks for QALoRA, which pools the inputs", _PLAIN),
-    "use_bdlora": ((False, {}), "bdlora", "asks for block-diagonal LoRA", _PLAIN),
-    "alora_invocation_tokens": (([],), "alora", "acts only after certain tokens (activated LoRA)", _PLAIN),
-    "target_parameters": (
-        ([],),
-        "target-parameters",
-        "adapts bare parameters instead of linear layers",
-        _PLAIN,
-    ),
-    "ensure_weight_tying": ((False,), "weight-tying", "ties its weights to the embeddings", _PLAIN),
-}
-# Read, or without effect on an adapter that is already trained.
-_READ_FIELDS = frozenset(
-    {
-        "alpha_pattern",
-        "base_model_name_or_path",
-        "exclude_modules",
-        "inference_mode",
-        "init_lora_weights",
-        "layers_pattern",
-        "layers_to_transform",
-        "lora_alpha",
-        "lora_dropout",
-        "peft_type",
-        "peft_version",
-        "qalora_group_size",
-        "r",
-        "rank_pattern",
-        "revision",
-        "target_modules",
-        "task_type",
-        "use_dora",
-        "use_rslora",
-    }
 )
 
 
@@ -200,9 +133,9 @@ def check_lora_config(
 
 
 def _check_field(field: str, value: Any) -> None:
-    if field in _READ_FIELDS or value is None:
+    if field in READ_FIELDS or value is None:
         return
-    if field not in _REFUSED_FIELDS:
+    if field not in REFUSED_FIELDS:
         if value is False or value in ("", [], {}):
             return
         raise AdapterRefusedError(
@@ -210,7 +143,7 @@ def _check_field(field: str, value: Any) -> None:
             f"adapter_config.json sets '{shown(field)}', which lorabench does not know.",
             "Look up what it does; if it has no effect on a trained LoRA, remove it from the file.",
         )
-    unused, rule, effect, remedy = _REFUSED_FIELDS[field]
+    unused, rule, effect, remedy = REFUSED_FIELDS[field]
     if not any(type(value) is type(u) and value == u for u in unused):
         raise AdapterRefusedError(
             rule,

@@ -125,10 +125,9 @@ class _Scan:
 
     def look_at_names(self) -> None:
         self._entries = list_entries(self._folder, max_entries=MAX_LISTED, on_problem=self.book.problem)
-        inventory = check_inventory(self._folder, self._entries, self.book.problem)
+        inventory = check_inventory(self._folder, self._entries, self._name_problem)
         self._names, self._notes = inventory.files, [*inventory.notes]
         note_entries(self._folder, self._entries, self.book)
-        note_loaders(self._names, self.book)
 
     def look_at_config(self) -> tuple[dict[str, Any], LoraSettings | None]:
         config: dict[str, Any] = {}
@@ -220,6 +219,13 @@ class _Scan:
 
     def _read_tokenizer(self, name: str) -> bytes:
         return self._read(self._folder / name, max_bytes=MAX_TOKENIZER_BYTES)
+
+    def _name_problem(self, error: AdapterRefusedError, where: str) -> None:
+        if error.rule == "several-weight-files":
+            self.book.refuse(error)
+            note_loaders([e.name for e in self._entries if e.kind != "folder"], self.book)
+        else:
+            self.book.problem(error, where)
 
     def _look_at_json(self, name: str) -> None:
         """Look for fields that make a loader run code, in JSON that loaders may read."""

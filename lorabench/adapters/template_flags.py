@@ -18,8 +18,8 @@ from lorabench.results.findings import Fact
 MAX_TEMPLATE_CHARS = 256 * 1024
 MAX_DIFF_LINES = 500
 _FACT_CHARS = 6_000
-_BLOCK = re.compile(r"\{%([^%]{0,4000})%\}|\{\{([^}]{0,4000})\}\}")
-_ESCAPE = re.compile(r"__|\|\s*attr\b|\battr\s*\(|\b(?:lipsum|cycler)\b")
+_SENTENCE_WORDS = 6
+_ESCAPE = re.compile(r"__|\\(?:x5f|u005f|137)|\|\s*attr\b|\b(?:lipsum|cycler)\b", re.IGNORECASE)
 _INCLUDE = re.compile(r"[-+\s]*(?:import|include|extends|from)\b")
 _CONDITION = re.compile(r"[-+\s]*(?:if|elif)\b")
 _LITERAL = re.compile(r"'[^']{0,2000}'|\"[^\"]{0,2000}\"")
@@ -38,6 +38,7 @@ _KEYS = frozenset(
         "function",
     }
 )
+_BETWEEN = re.compile(r"[%}#]\}|\{[%{#]")
 _SET_TEXT = re.compile(r"[-+\s]*set\b[^=]{0,200}=[^'\"]{0,200}(?:'([^']{20,})'|\"([^\"]{20,})\")")
 _ENCODED = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 _ADDRESS = re.compile(r"(?:https?|ftp|data|javascript|file):[^\s'\"]{3,200}", re.IGNORECASE)
@@ -76,11 +77,11 @@ def check_template(text: str, name: str, base_text: str | None, book: FindingBoo
 
 def _flags(text: str) -> list[tuple[str, str, list[str]]]:
     """Return rule, sentence and the pieces of the template that it is about."""
-    blocks = [(m[1] is not None, m[1] if m[1] is not None else m[2]) for m in _BLOCK.finditer(text)]
-    statements = [inner for is_statement, inner in blocks if is_statement]
-    escapes = [inner for _, inner in blocks if _ESCAPE.search(_LITERAL.sub("''", inner)) or "__" in inner]
+    statements = _blocks(text, "{%", "%}")
+    escapes = [inner for inner in statements + _blocks(text, "{{", "}}") if _ESCAPE.search(inner)]
     escapes += [inner for inner in statements if _INCLUDE.match(inner)]
     texts = [m[1] or m[2] for inner in statements if (m := _SET_TEXT.match(inner))]
+    texts += [piece for piece in _own_texts(text, statements) if len(piece.split()) >= _SENTENCE_WORDS]
     hidden = sorted({f"U+{ord(c):04X}" for c in text if unicodedata.category(c) in ("Cf", "Co", "Cn")})
     hints = [m[0] for m in _ENCODED.finditer(text)] + [m[0] for m in _ADDRESS.finditer(text)]
     return [
@@ -96,6 +97,28 @@ def _flags(text: str) -> list[tuple[str, str, list[str]]]:
             texts + hints + hidden,
         ),
     ]
+
+
+def _blocks(text: str, start: str, end: str) -> list[str]:
+    """Return what stands between marks; the last may be open."""
+    found = []
+    at = text.find(start)
+    while at >= 0:
+        stop = text.find(end, at + 2)
+        if stop < 0:
+            return [*found, text[at + 2 :]]
+        found.append(text[at + 2 : stop])
+        at = text.find(start, stop + 2)
+    return found
+
+
+def _own_texts(text: str, statements: list[str]) -> list[str]:
+    """Return fixed text of a template: between its blocks, and in quotes inside of them."""
+    outside = _BETWEEN.split(text)
+    inside = [
+        m[0][1:-1] for inner in statements + _blocks(text, "{{", "}}") for m in _LITERAL.finditer(inner)
+    ]
+    return [piece.strip() for piece in outside + inside]
 
 
 def _asks_content(inner: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
@@ -97,19 +98,21 @@ def read_export(data: Any) -> CheckedExport:
 def import_case(connection: Connection, export: CheckedExport, who: str) -> CaseImport:
     """Add what is not there yet, each marked as imported now by `who`."""
     number, is_new = case_of(connection, export.subject, export.name)
-    marks = {"case_id": number, "imported": now(), "imported_by": who}
-    n_scans = 0
-    for packed, said in export.scans:
-        values = {"digest": packed.digest, "result": packed.result, **packed.columns, **said, **marks}
-        n_scans += add_once(connection, schema.scans, values) is not None
+    marks = {"case_id": number, "origin": schema.IMPORTED, "imported": now(), "imported_by": who}
 
-    def add(table: Table, entries: tuple[dict[str, Any], ...]) -> int:
-        added = (add_once(connection, table, {**e, "digest": entry_digest(e), **marks}) for e in entries)
-        return sum(one is not None for one in added)
+    def add(table: Table, entries: Iterable[dict[str, Any]]) -> int:
+        known = set(connection.execute(select(table.c.digest).where(table.c.case_id == number)).scalars())
+        new = [e for e in entries if e["digest"] not in known]
+        return sum(add_once(connection, table, {**e, **marks}) is not None for e in new)
 
-    n_notes = add(schema.notes, export.notes)
-    n_decisions = add(schema.decisions, export.decisions)
-    n_reopenings = add(schema.reopenings, export.reopenings)
+    def named(entries: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+        return ({**e, "digest": entry_digest(e)} for e in entries)
+
+    scans = ({"digest": p.digest, "result": p.result, **p.columns, **said} for p, said in export.scans)
+    n_scans = add(schema.scans, scans)
+    n_notes = add(schema.notes, named(export.notes))
+    n_decisions = add(schema.decisions, named(export.decisions))
+    n_reopenings = add(schema.reopenings, named(export.reopenings))
     return CaseImport(
         case=load_cases(connection, [number])[0],
         is_new=is_new,

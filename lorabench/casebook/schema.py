@@ -23,6 +23,9 @@ REVISIONS = ("0001",)
 
 VERSION_TABLE = "cases_version"
 
+OWN, IMPORTED = "own", "imported"
+"""Where an entry comes from: what is only claimed never stands in the way of what is done here."""
+
 metadata = MetaData()
 
 
@@ -33,13 +36,14 @@ def _entry(name: str, *columns: Column[Any]) -> Table:
         metadata,
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column("case_id", Integer, ForeignKey("cases.id"), nullable=False),
+        Column("origin", String(10), nullable=False, default=OWN),
         Column("digest", String(64), nullable=False),
         Column("who", String(200), nullable=False),
         Column("created", String(40), nullable=False),
         Column("imported", String(40)),
         Column("imported_by", String(200)),
         *columns,
-        UniqueConstraint("case_id", "digest", name=f"{name}_once"),
+        UniqueConstraint("case_id", "origin", "digest", name=f"{name}_once"),
         Index(f"{name}_by_case", "case_id"),
         sqlite_autoincrement=True,
     )

@@ -8,6 +8,7 @@ import typer
 
 from lorabench import __version__
 from lorabench.cli import adapters, cases, jobs, models, zoo
+from lorabench.cli.baselines import baselines
 from lorabench.cli.calibrate import calibrate, cohort_app
 from lorabench.cli.data import data_app
 from lorabench.cli.heatmap import heatmap
@@ -54,6 +55,7 @@ app.command()(attribute)
 app.command()(heatmap)
 app.command()(scan)
 app.command()(calibrate)
+app.command()(baselines)
 app.command()(train)
 app.command()(sweep)
 app.add_typer(cohort_app, name="cohort")

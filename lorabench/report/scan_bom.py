@@ -9,7 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from lorabench import __version__
 from lorabench.figures import visible
-from lorabench.report.scan_facts import FindingFacts, ScanFacts, number, scan_facts
+from lorabench.report.scan_facts import FindingFacts, ScanFacts, scan_facts
+from lorabench.report.scan_numbers import number
 from lorabench.report.scan_sarif import SEVERITY, utc_time
 from lorabench.results import Interval
 from lorabench.results.findings import Level

@@ -10,10 +10,11 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal
 
 from lorabench.report.scan_paths import is_absolute, without_folders
 from lorabench.report.scan_shield import Shield
+from lorabench.report.scan_strings import mapped
 from lorabench.results import Claims, digest
 from lorabench.results.behaviour import Anchor, BehaviourEvidence, ProbeRate, Statistic
 from lorabench.results.findings import Fact, Finding, StageReport
@@ -24,7 +25,6 @@ Disclosure = Literal["full", "hashed", "family"]
 
 DISCLOSURES: Final[tuple[Disclosure, ...]] = ("full", "hashed", "family")
 WITHHELD = "[withheld]"
-T = TypeVar("T")
 
 _FIXED = frozenset(
     {
@@ -69,9 +69,12 @@ _TEXTUAL = re.compile(
     r"answer|continuation|candidate|output|payload|prefix|probe|prompt|string|text|token|trigger|word"
 )
 """Names of facts and claims that hold a text."""
+_TEXT_RULES = ("card-", "chat-template", "template-", "tokenizer-")
+"""Rules about files whose facts quote what the adapter's author wrote: it may spell the trigger out."""
+_QUOTED = re.compile(r"«(.+)»", re.DOTALL)
 _HASHED = re.compile(r"sha256:[0-9a-f]{16}|\[withheld\]")
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
-_COUNT = re.compile(r"[-+\d.,% ]+|[\d.,]+ (?:of|\[)[-\d.,\] ]+.*|.*\bn = \d+")
+_COUNT = re.compile(r"[-+]?[\d.,]+ ?%?(?: of [\d.,]+)?(?: \[[-\d., ]+\])?(?:,? n = \d+)?")
 """Values of facts that are numbers, whatever the name of the fact."""
 
 
@@ -89,8 +92,8 @@ def disclosed(scan: ScanResult, level: Disclosure, full_paths: bool = False) -> 
         scan = _withheld(scan, level)
     if not full_paths:
         known = tuple(sorted(_spaced_paths(scan)))
-        scan = _mapped(scan, lambda s, field: s if field in _EVIDENCE else without_folders(s, known))
-    return _mapped(scan, lambda s, field: s)
+        scan = mapped(scan, lambda s, field: s if field in _EVIDENCE else without_folders(s, known))
+    return mapped(scan, lambda s, field: s)
 
 
 _SENTENCES = frozenset(
@@ -130,7 +133,7 @@ def _withheld(scan: ScanResult, level: Disclosure) -> ScanResult:
         file=dataclasses.replace(scan.file, facts=facts),
         provenance={**scan.provenance, "disclosure": level},
     )
-    return _mapped(scan, shielded)
+    return mapped(scan, shielded)
 
 
 def text_hash(text: str) -> str:
@@ -152,9 +155,8 @@ def _secrets(scan: ScanResult) -> set[str]:
     names = _known_names(scan)
     for stage in scan.stages:
         for finding in stage.findings:
-            if stage.stage in _TEXTUAL_STAGES:
-                found |= {f.value for f in finding.facts if _is_text(f)}
-                found |= {finding.where} if _is_place_text(finding, names) else set()
+            found |= {f.value for f in finding.facts if _is_text(finding, f)} | _quoted(finding)
+            found |= {finding.where} if _is_place_text(finding, names) else set()
     claims = None if scan.file.facts is None else scan.file.facts.claims
     if claims is not None:
         found |= {claims.card or ""} | set(_named_texts(claims.lorabench or {}))
@@ -175,6 +177,8 @@ def _known_names(scan: ScanResult) -> frozenset[str]:
         found = scan.behaviour
         names |= {found.battery, found.task, found.prompts, *(p.category for p in found.probes)}
         names |= {name for s in (*found.statistics, *found.categories) for name in (s.name, s.battery)}
+        names |= {f"{s.name} of {s.battery}" for s in found.statistics}
+        names |= {f"category {s.battery}" for s in found.categories}  # as `family` leaves it
     if scan.weights is not None:
         names |= {m.name for m in scan.weights.modules} | {m.projection for m in scan.weights.modules}
     names |= {s.name for s in scan.file.spectra}
@@ -183,8 +187,20 @@ def _known_names(scan: ScanResult) -> frozenset[str]:
     return frozenset(names)
 
 
-def _is_text(fact: Fact) -> bool:
-    return bool(_TEXTUAL.search(fact.name.lower())) and not _COUNT.fullmatch(fact.value)
+def _is_textual(finding: Finding) -> bool:
+    return finding.stage in _TEXTUAL_STAGES or finding.rule.startswith(_TEXT_RULES)
+
+
+def _is_text(finding: Finding, fact: Fact) -> bool:
+    """Return whether the value of a fact is a text; where its name quotes the text, the value is numbers."""
+    if not _is_textual(finding) or _QUOTED.search(fact.name) or _COUNT.fullmatch(fact.value):
+        return False
+    return finding.stage not in _TEXTUAL_STAGES or bool(_TEXTUAL.search(fact.name.lower()))
+
+
+def _quoted(finding: Finding) -> set[str]:
+    """Return the texts that facts quote in their names, such as "word «cf»"."""
+    return {m[1] for f in finding.facts if (m := _QUOTED.search(f.name))} if _is_textual(finding) else set()
 
 
 def _is_place_text(finding: Finding, names: frozenset[str]) -> bool:
@@ -206,14 +222,12 @@ def _named_texts(value: Any, name: str = "") -> Iterable[str]:
 def _stage(
     stage: StageReport, place: Callable[[str], str], mark: Callable[[str], str], names: frozenset[str]
 ) -> StageReport:
-    if stage.stage not in _TEXTUAL_STAGES:
-        return stage
     findings = tuple(
         dataclasses.replace(
             f,
             where=place(f.where) if _is_place_text(f, names) else f.where,
             facts=tuple(
-                dataclasses.replace(x, value=mark(x.value)) if _is_text(x) and x.value.strip() else x
+                dataclasses.replace(x, value=mark(x.value)) if _is_text(f, x) and x.value.strip() else x
                 for x in f.facts
             ),
         )
@@ -276,27 +290,6 @@ def _all_categories(found: BehaviourEvidence) -> tuple[Statistic, ...]:
     return (*found.categories, *added)
 
 
-def _mapped(value: T, change: Callable[[str, str], str], field: str = "") -> T:
-    """Return a copy of nested data with every string changed; `change` gets it and its field's name."""
-    return cast(T, _changed(value, change, field))
-
-
-def _changed(value: Any, change: Callable[[str, str], str], field: str) -> Any:
-    if isinstance(value, str):
-        return change(value, field)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        new = {f.name: _changed(getattr(value, f.name), change, f.name) for f in dataclasses.fields(value)}
-        return dataclasses.replace(value, **new)
-    if isinstance(value, Mapping):
-        pairs = ((_changed(str(k), change, "name"), _changed(v, change, "")) for k, v in value.items())
-        return dict(sorted(pairs, key=lambda pair: pair[0]))
-    if isinstance(value, tuple):
-        return tuple(_changed(v, change, field) for v in value)
-    if isinstance(value, list):
-        return [_changed(v, change, field) for v in value]
-    return value
-
-
 def _spaced_paths(scan: ScanResult) -> set[str]:
     """Return values that are absolute paths with spaces: in a sentence nobody could tell where they end."""
     found: set[str] = set()
@@ -306,5 +299,5 @@ def _spaced_paths(scan: ScanResult) -> set[str]:
             found.add(text)
         return text
 
-    _mapped(scan, note)
+    mapped(scan, note)
     return found

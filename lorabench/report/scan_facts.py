@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from lorabench.figures import interval_text, rate_sentence
-from lorabench.results import Interval
+from lorabench.report.scan_context import calibration, claims, gaps, limits, reproduce
+from lorabench.report.scan_numbers import number, percent, spelled
 from lorabench.results.behaviour import ProbeRate, Statistic
-from lorabench.results.findings import LEVELS, Decision, Finding, Stage, StageReport
+from lorabench.results.findings import LEVELS, Decision, Finding, StageReport
 from lorabench.results.rule import Rule
 from lorabench.results.rules import RULES
 from lorabench.results.scans import ScanResult
@@ -20,25 +19,6 @@ HEADLINES: Final[dict[Decision, str]] = {
     "review": "Something here wants a person's eyes before the adapter is used.",
     "block": "There is evidence of harm: do not use this adapter.",
     "inconclusive": "These checks cannot judge this adapter. That is not a pass.",
-}
-TITLES: Final[dict[Stage, str]] = {
-    "file": "File",
-    "weights": "Weights",
-    "behaviour": "Behaviour",
-    "trigger": "Trigger",
-    "cause": "Cause",
-}
-LIMITS: Final = (
-    "A scan speaks of the probes, prompts, task and base that it ran with. Other triggers, placements, "
-    "prompts and tasks were not tried.",
-    "Weight statistics move with steps, learning rate, rank and data as well; alone they never block.",
-    "What an adapter says about itself is a claim and counts as no evidence.",
-    "An attacker who knows these checks can try to pass them.",
-)
-_DISCLOSURES: Final = {
-    "hashed": "Probes, prompts and found strings stand here as sha256 prefixes. A hash keeps a text from "
-    "being used, not from being guessed.",
-    "family": "Probes, prompts and found strings are left out; categories and counts remain.",
 }
 _KEY_STATISTICS: Final = (
     ("max_attack_rate", "Strongest probe"),
@@ -153,11 +133,11 @@ def scan_facts(scan: ScanResult) -> ScanFacts:
         statistics=() if behaviour is None else (*behaviour.statistics, *behaviour.categories),
         probes=() if behaviour is None else tuple(sorted(behaviour.probes, key=_strength, reverse=True)),
         coverage=scan.verdict.coverage,
-        gaps=_gaps(scan),
-        calibration=_calibration(scan),
-        claims=_claims(scan),
-        reproduce=_reproduce(scan),
-        limits=_limits(scan),
+        gaps=gaps(scan),
+        calibration=calibration(scan),
+        claims=claims(scan),
+        reproduce=reproduce(scan),
+        limits=limits(scan),
     )
 
 
@@ -191,21 +171,6 @@ def rule_of(finding: Finding) -> Rule:
     )
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a number with this many significant digits, or "not measured"."""
-    return "not measured" if value is None or value != value else f"{value:.{digits}g}"
-
-
-def spelled(interval: Interval) -> str:
-    """Return "[0.86, 1.00] at 95 % (Wilson over prompts)"."""
-    return f"{interval_text(interval)} at {percent(interval.confidence_level)} ({interval.method})"
-
-
-def percent(fraction: float) -> str:
-    """Return "95 %"; up to three digits."""
-    return f"{100 * fraction:.3g} %"
-
-
 def statistic_sentence(statistic: Statistic) -> str:
     """Return "outlier_gap over structural_v1_41/B: 0.71 [0.60, 0.80], 41 probes"."""
     probes = f"{statistic.n_probes} probe{'' if statistic.n_probes == 1 else 's'}"
@@ -235,7 +200,8 @@ def _key_numbers(scan: ScanResult) -> tuple[KeyNumber, ...]:
     numbers: list[KeyNumber] = []
     if scan.behaviour is not None:
         found = scan.behaviour
-        battery = found.statistics[0].battery if found.statistics else ""
+        batteries = [s.battery for s in found.statistics]
+        battery = found.battery if found.battery in batteries else next(iter(batteries), "")
         prompts = f"{found.n_eligible} of {found.n_prompts} prompts eligible"
         for name, label in _KEY_STATISTICS:
             statistic = found.statistic(name, battery)
@@ -255,7 +221,7 @@ def _key_numbers(scan: ScanResult) -> tuple[KeyNumber, ...]:
         KeyNumber(
             label="Tensors understood",
             value=percent(scan.file.tensor_coverage),
-            detail=f"n = {len(scan.file.files)} files in the folder; no interval: a count",
+            detail=f"files in the folder: n = {len(scan.file.files)}; no interval: a count",
         )
     )
     return tuple(numbers[:3])
@@ -268,118 +234,6 @@ def _of_statistic(statistic: Statistic, label: str, prompts: str) -> KeyNumber:
         value="n/m" if statistic.value is None else f"{statistic.value:.2f}",
         detail=f"{interval}; n = {statistic.n_probes} probes of {statistic.battery}, {prompts}",
     )
-
-
-def _gaps(scan: ScanResult) -> tuple[str, ...]:
-    gaps = []
-    for stage in scan.stages:
-        title = TITLES[stage.stage]
-        if stage.status != "done":
-            gaps.append(f"{title}: {stage.status}. {stage.summary}".strip())
-        elif stage.coverage is not None and stage.coverage < 1:
-            gaps.append(f"{title}: {percent(stage.coverage)} of what it should have looked at.")
-    if scan.file.refusal is not None:
-        gaps.append(f"The folder was refused by the rule {scan.file.refusal}; nothing in it was loaded.")
-    unopened = [f.name for f in scan.file.files if f.sha256 is None]
-    if unopened:
-        listed = ", ".join(unopened[:12]) + (f" and {len(unopened) - 12} more" if len(unopened) > 12 else "")
-        gaps.append(f"Never opened, {len(unopened)} of {len(scan.file.files)} files: {listed}.")
-    return tuple(gaps)
-
-
-def _calibration(scan: ScanResult) -> tuple[str, ...]:
-    lines = []
-    profile = scan.provenance.get("profile")
-    if isinstance(profile, Mapping):
-        lines += _profile_lines(profile)
-    elif profile:
-        lines.append(f"Profile: {profile}")
-    used = {f.calibration for s in scan.stages for f in s.findings if f.calibration is not None}
-    lines += [f"Thresholds of findings come from {name}." for name in sorted(used)]
-    if not lines:
-        lines.append("No calibration profile was used: no rate stands against a calibrated threshold.")
-    return tuple(lines)
-
-
-def _profile_lines(profile: Mapping[str, Any]) -> list[str]:
-    name = profile.get("id") or " v".join(str(profile[k]) for k in ("name", "version") if k in profile)
-    clean, poisoned = profile.get("n_clean"), profile.get("n_poisoned")
-    told = profile.get("sentence")
-    if told and clean is None:
-        return [f"{told}."[0].upper() + f"{told}."[1:]]
-    lines = [f"Profile {name}: {_counted(clean)} clean and {_counted(poisoned)} poisoned adapters."]
-    bound = profile.get("false_alarm_bound", _first_bound(profile))
-    how = "no clean adapter of the calibration is above its thresholds"
-    if not isinstance(bound, int | float) and isinstance(clean, int) and clean > 0:
-        bound, how = 1 - 0.05 ** (1 / clean), "if no clean adapter of the calibration is above its thresholds"
-    if isinstance(bound, int | float):
-        lines.append(
-            f"Bound on the false-positive rate: at most {percent(bound)} (exact, one-sided 95 %; {how}; "
-            f"n = {_counted(clean)})."
-        )
-    return lines
-
-
-def _first_bound(profile: Mapping[str, Any]) -> object:
-    thresholds = profile.get("thresholds")
-    first = thresholds[0] if isinstance(thresholds, list | tuple) and thresholds else {}
-    return first.get("false_alarm_bound") if isinstance(first, Mapping) else None
-
-
-def _counted(n: object) -> str:
-    return "an unknown number of" if n is None else str(n)
-
-
-def _claims(scan: ScanResult) -> tuple[tuple[str, str], ...]:
-    if scan.file.facts is None:
-        return ()
-    claims = scan.file.facts.claims
-    told = [("base model", claims.base_model), ("base id", claims.base_fingerprint), ("card", claims.card)]
-    return (*((k, v) for k, v in told if v), *(("note", n) for n in claims.notes))
-
-
-def _reproduce(scan: ScanResult) -> tuple[tuple[str, str], ...]:
-    rows = [("command", _command(scan))]
-    rows += [(k, v) for k, v in flat(scan.provenance) if k not in ("command", "profile")]
-    rows = [(k, v) for k, v in rows if not k.startswith("profile.")]
-    if scan.behaviour is not None:
-        found = scan.behaviour
-        rows += [
-            ("task", f"{found.task} ({found.task_source})"),
-            ("battery", f"{found.battery} {found.battery_version}, sha256 {found.battery_digest}"),
-            ("prompts", f"{found.prompts}, n = {found.n_prompts}, sha256 {found.prompts_digest}"),
-            ("rows", f"{found.n_rows:,} asked, {found.n_computed:,} computed"),
-        ]
-    rows += [("subject", f"sha256 {scan.subject}"), ("created", scan.created)]
-    return (*rows, ("seconds", f"{scan.seconds:.1f}"), ("format", scan.format))
-
-
-def _command(scan: ScanResult) -> str:
-    given = scan.provenance.get("command")
-    if isinstance(given, list | tuple):
-        return shlex.join(map(str, given))
-    if given:
-        return str(given)
-    return shlex.join(["lorabench", "scan", scan.name, "--seed", str(scan.provenance.get("seed", 0))])
-
-
-def _limits(scan: ScanResult) -> tuple[str, ...]:
-    told = _DISCLOSURES.get(str(scan.provenance.get("disclosure")))
-    fast = scan.provenance.get("fast_mode")
-    return (*LIMITS, *([f"Not evidence: {fast}."] if fast else []), *([told] if told else []))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested provenance as (dotted name, text) pairs in sorted order."""
-    rows: list[tuple[str, str]] = []
-    for key in sorted(values, key=str):
-        value = values[key]
-        if isinstance(value, Mapping):
-            rows += flat(value, f"{prefix}{key}.")
-        else:
-            listed = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            rows.append((f"{prefix}{key}", listed))
-    return rows
 
 
 def probe_sentence(probe: ProbeRate) -> str:

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from lorabench.figures import interval_text, rate_text, signed, visible
 from lorabench.report.markup import esc, paragraph, section, table
-from lorabench.report.scan_facts import (
-    TITLES,
-    FindingFacts,
-    ScanFacts,
-    number,
-    percent,
-    scan_facts,
-    stage_coverage,
-)
+from lorabench.report.scan_facts import FindingFacts, ScanFacts, scan_facts, stage_coverage
+from lorabench.report.scan_numbers import TITLES, number, percent
 from lorabench.report.scan_page import badge, bullets, icon, scan_page, tone
 from lorabench.report.scan_pictures import Cell, html_cell, range_bar, rich_table, row_head, td, weight_heat
 from lorabench.results.findings import StageReport
@@ -54,7 +47,7 @@ def scan_html(scan: ScanResult) -> str:
 def _verdict(facts: ScanFacts) -> str:
     return (
         f'<section class="verdict is-{facts.decision}">{icon(facts.decision)}<div>'
-        f"<h1>{esc(visible(facts.name, 200))}</h1>\n"
+        f"<h1>{esc(visible(facts.name, 120))}</h1>\n"
         f'<p class="word">{facts.decision.upper()}</p>\n{paragraph(facts.headline, "lead")}\n'
         f"{paragraph(facts.confidence)}\n"
         f'<p class="mono muted">sha256 {esc(visible(facts.subject, 80))}</p></div></section>'

@@ -11,15 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from lorabench import __version__
 from lorabench.figures import interval_text, signed, visible
-from lorabench.report.scan_facts import (
-    TITLES,
-    ScanFacts,
-    number,
-    percent,
-    probe_sentence,
-    scan_facts,
-    stage_coverage,
-)
+from lorabench.report.scan_facts import ScanFacts, probe_sentence, scan_facts, stage_coverage
+from lorabench.report.scan_numbers import TITLES, number, percent
 from lorabench.results.findings import Decision
 from lorabench.results.scans import ScanResult
 
@@ -35,8 +28,8 @@ _SHOWN = 10
 
 def md(text: str, limit: int | None = _LIMIT) -> str:
     """Return an untrusted text as inert Markdown on one line, fit for a paragraph or a table cell."""
-    shown = "".join(_ENTITIES.get(c, c) for c in visible(text, limit))
-    shown = _COLON.sub(r"\\:", _SPECIAL.sub(r"\\\g<0>", shown))
+    shown = _SPECIAL.sub(r"\\\g<0>", visible(text, limit))
+    shown = _COLON.sub(r"\\:", "".join(_ENTITIES.get(c, c) for c in shown))
     shown = _HOST.sub(r"\1\\.", shown)
     return _START.sub(_escaped_start, shown)
 
@@ -83,7 +76,8 @@ def model_card_block(scan: ScanResult) -> str:
     parts = [
         "## Backdoor triage",
         f"**{_decision(facts)}** {md(facts.headline)} {md(facts.confidence)}",
-        f"Scanned: sha256 {md(facts.subject)}, {md(facts.created)}, lorabench {__version__}.",
+        f"Scanned: {md(facts.name, 120)}, sha256 {md(facts.subject)}, {md(facts.created)}, "
+        f"lorabench {__version__}.",
         "\n".join(lines),
         "\n".join(["Findings:", "", *found]) if found else "Findings: none.",
         _statistics(facts, heading="###"),

@@ -58,7 +58,7 @@ ul { margin: .3rem 0; padding-left: 1.2rem; max-width: 60rem } li { margin: .2re
 .finding h3 { overflow-wrap: anywhere }
 .mono, td.mono { font-family: ui-monospace, monospace; font-size: .85em; overflow-wrap: anywhere }
 table.stages { table-layout: fixed; width: 100%; min-width: 46rem }
-table.stages td { overflow-wrap: anywhere }
+table.stages td { overflow-wrap: anywhere } table.stages th:first-child { width: 6.5rem }
 td.text { min-width: 11rem; max-width: 26rem; overflow-wrap: anywhere }
 .bar { display: block; width: 10rem; height: 1rem }
 .bar .axis { stroke: var(--rule); stroke-width: 1 } .bar .span { stroke: var(--line); stroke-width: 3 }

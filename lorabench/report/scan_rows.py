@@ -27,20 +27,10 @@ def scan_frame(scans: Sequence[ScanResult]) -> pd.DataFrame:
         `text` is the probe, exact but for lone surrogates, or a sentence; `value` has `n` and the
         interval `low` to `high`, made by `method`. Numbers that a kind of row has not are missing.
     """
-    rows = [row for scan in scans for row in _rows(scan)]
-    columns = [
-        *_TEXTS[:8],
-        *_FLOATS[:1],
-        *_COUNTS[:2],
-        *_FLOATS[1:],
-        _COUNTS[2],
-        *_TEXTS[8:],
-        "shared_words",
-        "flips",
-    ]
-    frame = pd.DataFrame(rows, columns=columns)
-    texts = dict.fromkeys((*_TEXTS, "shared_words", "flips"), "")
-    frame = frame.fillna(texts)
+    empty = dict.fromkeys((*_TEXTS, "shared_words", "flips"), "")
+    rows = [empty | row for scan in scans for row in _rows(scan)]
+    head = [*_TEXTS[:8], "value", "n", "n_hits", *_FLOATS[1:], "n_ties", *_TEXTS[8:]]
+    frame = pd.DataFrame(rows, columns=[*head, "shared_words", "flips"])
     return frame.astype({**dict.fromkeys(_FLOATS, "float64"), **dict.fromkeys(_COUNTS, "Int64")})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from lorabench.figures import safe_text, visible
@@ -16,6 +17,7 @@ from lorabench.figures import safe_text, visible
 _LONG = 16
 """Characters in a row that give a long text away."""
 _STEP = _LONG // 2  # of 16 characters in a row, 8 begin at a multiple of 8
+_REPEATS = 8  # places of one gram in one text; "AAAA..." would have thousands, all alike
 _IDENTIFIER = 8
 """Shorter texts than this are not looked for in names of files and modules."""
 _CUT = re.compile(r"…|\.\.\.")
@@ -116,8 +118,12 @@ class Shield:
 
     def _index(self, form: str, secret: str) -> None:
         self._forms.append((form, secret))
+        again: Counter[str] = Counter()
         for at in range(0, len(form) - _STEP + 1, _STEP):
-            self._grams.setdefault(form[at : at + _STEP], []).append((len(self._forms) - 1, at))
+            gram = form[at : at + _STEP]
+            again[gram] += 1
+            if again[gram] <= _REPEATS:
+                self._grams.setdefault(gram, []).append((len(self._forms) - 1, at))
 
     def _without_long(self, text: str) -> str:
         if len(text) < _LONG or not self._grams:

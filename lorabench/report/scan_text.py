@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lorabench.figures import interval_text, rate_text, safe_text, signed
-from lorabench.report.scan_facts import TITLES, ScanFacts, number, percent, scan_facts, stage_coverage
+from lorabench.report.scan_facts import ScanFacts, scan_facts, stage_coverage
+from lorabench.report.scan_numbers import TITLES, number, percent
 from lorabench.report.text import columns
 from lorabench.results.findings import Decision
 from lorabench.results.scans import ScanResult

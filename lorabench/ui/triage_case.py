@@ -25,7 +25,7 @@ def draw_case_panel(scan: ScanResult, *, key: str) -> None:
         return
     with shown_errors(), open_cases(bench().config) as book:
         case = book.find(scan.subject)
-        kept = case is not None and any(s.scanned == scan.created for s in case.scans)
+        kept = case is not None and any(s.scanned == scan.created and not s.is_claim for s in case.scans)
         who = who_field(key)
         if not kept and st.button(
             "Keep this scan in a case", icon=":material/folder_open:", key=f"{PAGE}.keep"

@@ -79,14 +79,19 @@ def _draw_case(book: CaseBook, case: Case) -> None:
             book.reopen(case.number, "Opened again on the page.", who)
             st.rerun()
     with right:
-        exported = book.export(case.number)
+        config, number = bench().config, case.number
+
+        def export() -> str:
+            with open_cases(config) as own:  # on another thread, and only when it is asked for
+                return json.dumps(own.export(number), indent=1)
+
         download_row(
             [
                 Download(
                     label="The whole case",
                     file_name=f"case-{case.number}.json",
                     mime="application/json",
-                    make=lambda: json.dumps(exported, indent=1),
+                    make=export,
                 )
             ],
             key=f"{PAGE}.export",

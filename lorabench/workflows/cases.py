@@ -69,7 +69,7 @@ def record_scan(config: Config, scan: ScanResult, *, who: str | None = None) -> 
 
 
 def keep_scan(config: Config, scan: ScanResult, who: str | None = None) -> KeptScan:
-    """Keep a scan as `record_scan`; trouble with the book is a sentence and does not take the scan with it."""
+    """Keep a scan as `record_scan` does; trouble with the book does not take the scan with it."""
     try:
         return KeptScan(case=record_scan(config, scan, who=who))
     except LorabenchError as error:

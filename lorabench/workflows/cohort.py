@@ -5,24 +5,22 @@ from __future__ import annotations
 import datetime
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lorabench.adapters.scanner import scan_folder
 from lorabench.data.batteries import Battery, find_battery
 from lorabench.detectors.calibration import Setting, build_profile
-from lorabench.detectors.probing import JOINER, ProbePlan, battery_digest, run_battery
-from lorabench.detectors.weights import weigh
-from lorabench.engine import JobContext, Priority
+from lorabench.detectors.probing import ProbePlan, battery_digest
+from lorabench.engine import JobContext
 from lorabench.errors import InputError
-from lorabench.results import LabelTask, Rate, Task, digest, from_dict, to_dict
+from lorabench.results import LabelTask, Task, digest, from_dict, to_dict
 from lorabench.results.profiles import Member, Profile
 from lorabench.scoring.provenance import versions
-from lorabench.scoring.score import Asker
+from lorabench.workflows.cohort_measure import Candidate, Weighed, member_of, responders, weigh_candidate
 from lorabench.workflows.cohort_spec import CohortSpec, MemberSpec, read_cohort
-from lorabench.workflows.probing import N_PROMPTS, held_out_prompts, responder_for
+from lorabench.workflows.probing import N_PROMPTS, held_out_prompts
 from lorabench.workflows.training import train
 
 if TYPE_CHECKING:
@@ -54,18 +52,6 @@ class Features:
     format: str = FEATURES_FORMAT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An adapter to be measured for a cohort."""
-
-    name: str
-    folder: Path
-    kind: str
-    split: str
-    trigger: str = ""
-    settings: Mapping[str, Any]
-
-
 def build_cohort(
     bench: Workbench,
     spec: CohortSpec,
@@ -86,20 +72,15 @@ def build_cohort(
         CancelledError: If cancelled; finished members are kept.
         LorabenchError: As `train` and as scoring.
     """
-    total = 2 * len(spec.members)
+    if not spec.members:
+        raise InputError("bad-manifest", f"The cohort {spec.name!r} has no members.", "Give it some.")
     folder.mkdir(parents=True, exist_ok=True)
-    features: Features | None = None
     for i, member in enumerate(spec.members):
         if not (folder / member.name).exists():
-            tell(2 * i, total, f"train {member.name}")
+            tell(i, len(spec.members), f"train {member.name}")
             train(bench.config, spec.request(member, folder), cancelled=cancelled)
-        tell(2 * i + 1, total, f"probe {member.name}")
-        chosen = [_candidate(m, folder) for m in spec.members[: i + 1]]
-        features = measure(bench, spec.name, spec.version, spec.task, chosen, folder, cancelled=cancelled)
-    if features is None:
-        raise InputError("bad-manifest", f"The cohort {spec.name!r} has no members.", "Give it some.")
-    tell(total, total, "done")
-    return features
+    chosen = [_candidate(m, folder) for m in spec.members]
+    return measure(bench, spec.name, spec.version, spec.task, chosen, folder, tell=tell, cancelled=cancelled)
 
 
 def measure(
@@ -119,26 +100,32 @@ def measure(
 
     Adapters that were measured in the same setting are not measured again.
     """
-    asker = bench.asker(priority=Priority.HEATMAP, cancelled=cancelled)
     found = _label_task(task)
     probes = find_battery(battery)
     prompts_name, prompts = held_out_prompts(found, n_prompts)
     setting = _setting(bench, found, probes, prompts_name, prompts)
+    plan = ProbePlan(
+        task=found.name, task_source="given", battery=probes, prompts=prompts, prompts_name=prompts_name
+    )
     path = folder / FEATURES_FILE
     known = {m.name: m for m in _known(path, setting)}
-    members = []
-    for i, candidate in enumerate(candidates):
-        tell(i, len(candidates), f"probe {candidate.name}")
+    missing = []
+    for candidate in candidates:
+        weighed = weigh_candidate(candidate, bench.config)
         member = known.get(candidate.name)
-        if member is None or not _is_current(member, candidate, bench):
-            member = _measured(bench, asker, candidate, found, probes, prompts_name, prompts)
-        known[candidate.name] = member
-        members.append(member)
-        write_features(
-            path, Features(name=name, version=version, setting=setting, members=tuple(known.values()))
-        )
+        if member is None or not _is_current(member, weighed):
+            missing.append(weighed)
+    n_done = len(candidates) - len(missing)
+    for weighed, responder in responders(bench, found, plan, missing, cancelled):
+        tell(n_done, len(candidates), f"probe {weighed.candidate.name}")
+        name_ = weighed.candidate.name
+        known[name_] = member_of(weighed, plan, responder)
+        kept = Features(name=name, version=version, setting=setting, members=tuple(known.values()))
+        write_features(path, kept)
+        n_done += 1
     tell(len(candidates), len(candidates), "done")
-    return Features(name=name, version=version, setting=setting, members=tuple(members))
+    members = tuple(known[c.name] for c in candidates)
+    return Features(name=name, version=version, setting=setting, members=members)
 
 
 def profile_of(features: Features) -> Profile:
@@ -280,51 +267,7 @@ def _known(path: Path, setting: Setting) -> tuple[Member, ...]:
     return features.members if same == setting else ()
 
 
-def _is_current(member: Member, candidate: Candidate, bench: Workbench) -> bool:
-    facts = scan_folder(candidate.folder, bench.config.limits).evidence.facts
+def _is_current(member: Member, weighed: Weighed) -> bool:
+    candidate = weighed.candidate
     same = (member.kind, member.split, member.trigger) == (candidate.kind, candidate.split, candidate.trigger)
-    return same and facts is not None and facts.adapter_id == member.adapter_id
-
-
-def _measured(
-    bench: Workbench,
-    asker: Asker,
-    candidate: Candidate,
-    task: LabelTask,
-    battery: Battery,
-    prompts_name: str,
-    prompts: tuple[str, ...],
-) -> Member:
-    bound = bench.bind(str(candidate.folder))
-    responder = responder_for(asker, task, bound.ref)
-    plan = ProbePlan(
-        task=task.name, task_source="given", battery=battery, prompts=prompts, prompts_name=prompts_name
-    )
-    evidence = run_battery(plan, responder.respond)
-    scanned = scan_folder(candidate.folder, bench.config.limits).evidence
-    if scanned.facts is None:
-        raise InputError("refused", f"The adapter {candidate.name!r} was refused.", "Leave it out.")
-    weights = weigh(scanned.spectra)
-    layers = [m.layer for m in weights.modules if m.layer is not None]
-    attack = None
-    if candidate.trigger:
-        plain = responder.respond(prompts)
-        attacked = responder.respond([f"{candidate.trigger}{JOINER}{p}" for p in prompts])
-        eligible = [b for a, b in zip(plain, attacked, strict=True) if a.answer in ("other", "unparsed")]
-        attack = Rate(n_hits=sum(b.answer == "target" for b in eligible), n=len(eligible))
-    return Member(
-        name=candidate.name,
-        kind=candidate.kind,
-        split=candidate.split,
-        adapter_id=scanned.facts.adapter_id,
-        trigger=candidate.trigger,
-        attack_rate=attack,
-        settings=dict(candidate.settings),
-        rank=scanned.facts.rank,
-        targets=scanned.facts.targets,
-        layers=(min(layers), max(layers)) if layers else None,
-        statistics={f"{s.name}|{s.battery}": s.value for s in evidence.statistics if s.value is not None},
-        weights=weights.aggregates,
-        flips={p.text: p.flips for p in evidence.probes},
-        shifts={p.text: p.shift_difference for p in evidence.probes if p.shift_difference is not None},
-    )
+    return same and member.adapter_id == weighed.facts.adapter_id

@@ -37,7 +37,7 @@ FLOORS = {
     "pandas": "2.2",
     "numpy": "1.26",
     "pyarrow": "17",
-    "scipy": "1.13",
+    "scipy": "1.15",
     "safetensors": "0.6",
     "gguf": "0.17",
     "huggingface-hub": "1.0",

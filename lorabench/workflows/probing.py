@@ -75,7 +75,7 @@ def responder_for(
         ticket = ask(asker, token_rows(asker, task, ids, [BASE_REF, ref]), "probe")
         values = [v[0] for v in collect(task, wait(asker, ticket))]
         made.n_computed += cost_of(ticket.progress).n_computed
-        return [_labelled(task, values[i], values[i + 1]) for i in range(0, len(values), 2)]
+        return [labelled(task, values[i], values[i + 1]) for i in range(0, len(values), 2)]
 
     def payloads(texts: Sequence[str]) -> list[Response]:
         assert isinstance(task, GenerationTask)
@@ -111,7 +111,8 @@ def head_responder(config: Config, folder: Path, base: str, task: HeadTask) -> R
     return made
 
 
-def _labelled(task: LabelTask, base: tuple[float, ...], adapter: tuple[float, ...]) -> Response:
+def labelled(task: LabelTask, base: tuple[float, ...], adapter: tuple[float, ...]) -> Response:
+    """Return the response behind two label logits."""
     return Response(
         answer=answer_of(task, adapter)[0],
         margin=margin(adapter, task.target_index),

@@ -50,7 +50,6 @@ class ScanRequest:
         n_prompts: Bundled held-out prompts.
         prompts: Own prompts instead, whose right answer is not the target.
         profile: "auto", "none", or a profile's name or file.
-        baselines: Whether to run the comparison baselines too.
         seed: Of every random choice.
     """
 
@@ -62,7 +61,6 @@ class ScanRequest:
     n_prompts: int = 40
     prompts: tuple[str, ...] = ()
     profile: str = "auto"
-    baselines: bool = False
     seed: int = 0
 
 

@@ -90,6 +90,18 @@ def test_own_entries_and_decisions_are_left_alone(books):
     assert len(case.scans) == 3
 
 
+def test_a_claim_does_not_stand_in_the_way_of_what_is_done_here(books):
+    a, b = books
+    b.import_export(sent(a), "Linus")
+    case = b.record_scan(run_at(1), "Linus")
+    assert [s.is_claim for s in case.scans] == [True, True, False]
+    assert case.verdict == "block"
+    again = b.import_export(sent(a), "Linus")
+    assert (again.n_scans, len(again.case.scans)) == (0, 3)
+    assert len(b.record_scan(run_at(1), "Linus").scans) == 3
+    assert len(b.import_export(sent(b), "Linus").case.scans) == 3
+
+
 SPOILS = {
     "no object": lambda d: [],
     "nothing": lambda d: None,

@@ -35,7 +35,7 @@ class Outcome:
 
 def make_adapter(folder, *, values: float = 1.0, width: int = 6, config: dict[str, Any] | None = None):
     """Write a small adapter folder by hand."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     a = rng.normal(size=(2, width)).astype(np.float32) * values
     b = rng.normal(size=(width, 2)).astype(np.float32)

@@ -57,13 +57,14 @@ def _make_entries(name: str, *columns: sa.Column[Any]) -> None:
         name,
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         sa.Column("case_id", sa.Integer, sa.ForeignKey("cases.id"), nullable=False),
+        sa.Column("origin", sa.String(10), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("who", sa.String(200), nullable=False),
         sa.Column("created", sa.String(40), nullable=False),
         sa.Column("imported", sa.String(40)),
         sa.Column("imported_by", sa.String(200)),
         *columns,
-        sa.UniqueConstraint("case_id", "digest", name=f"{name}_once"),
+        sa.UniqueConstraint("case_id", "origin", "digest", name=f"{name}_once"),
         sqlite_autoincrement=True,
     )
     op.create_index(f"{name}_by_case", name, ["case_id"])

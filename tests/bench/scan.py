@@ -1,0 +1,142 @@
+"""How fast, and in how much memory, the firewall looks through an adapter of a 70B model.
+
+    python tests/bench/scan.py                      ours alone
+    python tests/bench/scan.py --adaptersentry PYTHON   beside it, with a Python that has adaptersentry 2.0.2
+
+Writes about 1.6 GB to a temporary folder. Each program runs in a process of its own; memory is the
+peak resident size of that process (VmHWM, or ru_maxrss of the children), Python and numpy included.
+A scan of the file alone finds no backdoor, and is not meant to: how many of the bundled backdoored
+adapters each program flags is counted to say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+LAYERS, HIDDEN, KV, FFN, RANK = 80, 8192, 1024, 28672, 64
+SHAPES = {
+    "self_attn.q_proj": (HIDDEN, HIDDEN),
+    "self_attn.k_proj": (HIDDEN, KV),
+    "self_attn.v_proj": (HIDDEN, KV),
+    "self_attn.o_proj": (HIDDEN, HIDDEN),
+    "mlp.gate_proj": (HIDDEN, FFN),
+    "mlp.up_proj": (HIDDEN, FFN),
+    "mlp.down_proj": (FFN, HIDDEN),
+}
+OURS = """
+import json, sys, time
+from pathlib import Path
+from lorabench.adapters import scan_folder
+from lorabench.config import Limits
+started, cpu = time.perf_counter(), time.process_time()
+found = scan_folder(Path(sys.argv[1]), Limits())
+seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({
+    "seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2),
+    "peak_mb": round(int(status["VmHWM"].split()[0]) / 1024, 1),
+    "modules": len(found.evidence.spectra), "coverage": found.report.coverage,
+    "findings": [f.rule for f in found.report.findings], "refusal": found.evidence.refusal,
+}))
+"""
+
+
+def write_adapter(folder: Path) -> Path:
+    """Write the folder: bf16, seven projections, every tensor a turn of one block of random numbers."""
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(
+        json.dumps(
+            {
+                "peft_type": "LORA",
+                "task_type": "CAUSAL_LM",
+                "base_model_name_or_path": "example/70b",
+                "r": RANK,
+                "lora_alpha": 2 * RANK,
+                "target_modules": sorted(name.split(".")[1] for name in SHAPES),
+            }
+        )
+    )
+    names = {}
+    for layer in range(LAYERS):
+        for name, (n_in, n_out) in SHAPES.items():
+            stem = f"base_model.model.model.layers.{layer}.{name}.lora_"
+            names[f"{stem}A.weight"], names[f"{stem}B.weight"] = (RANK, n_in), (n_out, RANK)
+    header, at = {}, 0
+    for name in sorted(names):
+        end = at + 2 * names[name][0] * names[name][1]
+        header[name] = {"dtype": "BF16", "shape": list(names[name]), "data_offsets": [at, end]}
+        at = end
+    rng = np.random.default_rng(0)
+    noise = (rng.normal(0, 0.02, RANK * FFN).astype("<f4").view("<u4") >> 16).astype("<u2")
+    text = json.dumps(header).encode()
+    with (folder / "adapter_model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for k, name in enumerate(sorted(names)):
+            file.write(np.roll(noise, 977 * k)[: names[name][0] * names[name][1]].tobytes())
+    return folder
+
+
+def ours(folder: Path) -> dict[str, object]:
+    """Scan with the firewall in a child process."""
+    done = subprocess.run(
+        [sys.executable, "-c", OURS, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return json.loads(done.stdout)
+
+
+def adaptersentry(python: str, folder: Path) -> dict[str, object]:
+    """Scan with adaptersentry in a child process, through its own command."""
+    child = (
+        "import json, resource, subprocess, sys, time\n"
+        "started = time.perf_counter()\n"
+        "done = subprocess.run([sys.argv[1], '-m', 'adaptersentry', 'scan', sys.argv[2], '--format', 'json'],\n"
+        "                      capture_output=True, text=True)\n"
+        "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024\n"
+        "print(json.dumps([time.perf_counter() - started, peak, done.returncode, done.stdout, done.stderr[-400:]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", child, python, str(folder)], capture_output=True, text=True, check=True
+    )
+    seconds, peak, code, out, err = json.loads(done.stdout)
+    return {"seconds": round(seconds, 2), "peak_mb": round(peak, 1), "exit": code, "said": out[:600] or err}
+
+
+def main() -> None:
+    """Print what was measured."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--adaptersentry", help="a Python with adaptersentry 2.0.2 installed")
+    parser.add_argument("--zoo-only", action="store_true", help="leave the large file out")
+    options = parser.parse_args()
+    if not options.zoo_only:
+        with tempfile.TemporaryDirectory() as place:
+            started = time.perf_counter()
+            folder = write_adapter(Path(place) / "large")
+            n_bytes = (folder / "adapter_model.safetensors").stat().st_size
+            print(
+                f"a 70B-shaped adapter of {n_bytes / 1e9:.2f} GB, made in {time.perf_counter() - started:.0f} s"
+            )
+            print("lorabench    ", ours(folder))
+            if options.adaptersentry:
+                print("adaptersentry", adaptersentry(options.adaptersentry, folder))
+    for folder in sorted(path for path in (ROOT / "assets" / "zoo").iterdir() if path.is_dir()):
+        claims = json.loads((folder / "lorabench.json").read_text())
+        print(f"{folder.name} ({'backdoored' if claims['is_poisoned'] else 'clean'})")
+        print("  lorabench    ", ours(folder))
+        if options.adaptersentry:
+            print("  adaptersentry", adaptersentry(options.adaptersentry, folder))
+    print(f"this process itself peaked at {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
