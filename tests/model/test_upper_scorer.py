@@ -1,4 +1,4 @@
-"""Adapters asked from their lowest layer upwards answer as through the engine, and leave the base as it was."""
+"""Adapters asked from their lowest layer up answer as through the engine, and leave the base as it was."""
 
 from __future__ import annotations
 
