@@ -16,7 +16,8 @@ from lorabench.adapters.lora_config import LoraSettings, parse_lora_config
 from lorabench.adapters.measure import core_singular_values
 from lorabench.adapters.modules import LoraModule
 from lorabench.adapters.reader import CheckedAdapter, read_adapter
-from lorabench.adapters.safetensors_reader import SafetensorsFile, TensorEntry
+from lorabench.adapters.safetensors_header import TensorEntry
+from lorabench.adapters.safetensors_reader import SafetensorsFile
 from lorabench.adapters.scanner import FileScan, scan_folder
 from lorabench.adapters.text import shown
 from lorabench.adapters.writer import write_adapter

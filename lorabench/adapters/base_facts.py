@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lorabench.adapters.safetensors_reader import DTYPE_BYTES, SafetensorsFile, TensorEntry, as_float32
+from lorabench.adapters.safetensors_header import DTYPE_BYTES, TensorEntry
+from lorabench.adapters.safetensors_reader import SafetensorsFile, as_float32
 from lorabench.errors import AdapterRefusedError
 
 _MAX_BASE_BYTES = 2**43

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from lorabench.adapters.lora_config import LoraSettings
 from lorabench.adapters.measure import facts_of
 from lorabench.adapters.modules import disagreeing_targets
-from lorabench.adapters.safetensors_reader import TensorEntry
+from lorabench.adapters.safetensors_header import TensorEntry
 from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError
 from lorabench.results import AdapterFacts, Claims, ModuleFacts

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lorabench.adapters.lora_config import MAX_MODULES, LoraSettings
 from lorabench.adapters.problems import OnProblem, raised, reported
-from lorabench.adapters.safetensors_reader import TensorEntry
+from lorabench.adapters.safetensors_header import TensorEntry
 from lorabench.adapters.text import shown
 from lorabench.errors import AdapterRefusedError
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from lorabench.adapters.base_facts import BaseFacts
 from lorabench.adapters.book import FindingBook
 from lorabench.adapters.cores import gram, rows_per_block
-from lorabench.adapters.safetensors_reader import SafetensorsFile, TensorEntry, as_float32
+from lorabench.adapters.safetensors_header import TensorEntry
+from lorabench.adapters.safetensors_reader import SafetensorsFile, as_float32
 from lorabench.adapters.streaming import columns
 from lorabench.adapters.text import shown
 from lorabench.results.findings import Fact

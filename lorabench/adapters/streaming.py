@@ -25,7 +25,8 @@ from lorabench.adapters.cores import (
 )
 from lorabench.adapters.measure import id_prefix, id_scale, spectrum_of
 from lorabench.adapters.modules import MAGNITUDE, Pairs
-from lorabench.adapters.safetensors_reader import DTYPE_BYTES, SafetensorsFile, TensorEntry, as_float32
+from lorabench.adapters.safetensors_header import DTYPE_BYTES, TensorEntry
+from lorabench.adapters.safetensors_reader import SafetensorsFile, as_float32
 from lorabench.errors import CancelledError
 from lorabench.results.weights import ModuleSpectrum
 

@@ -101,7 +101,7 @@ def _flags(text: str) -> list[tuple[str, str, list[str]]]:
 
 def _blocks(text: str, start: str, end: str) -> list[str]:
     """Return what stands between marks; the last may be open."""
-    found = []
+    found: list[str] = []
     at = text.find(start)
     while at >= 0:
         stop = text.find(end, at + 2)

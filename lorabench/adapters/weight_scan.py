@@ -15,7 +15,8 @@ from lorabench.adapters.lora_config import LoraSettings
 from lorabench.adapters.measure import facts_of
 from lorabench.adapters.modules import Pairs, check_magnitudes, pair_entries, settle
 from lorabench.adapters.row_changes import note_low_rank_rows, watchers
-from lorabench.adapters.safetensors_reader import SafetensorsFile, TensorEntry
+from lorabench.adapters.safetensors_header import TensorEntry
+from lorabench.adapters.safetensors_reader import SafetensorsFile
 from lorabench.adapters.streaming import Measured, WeightStream
 from lorabench.adapters.text import shown
 from lorabench.config import Limits
