@@ -160,6 +160,7 @@ def _walk(
     chosen = run.request.schedule
     student.set_learning(True)
     spent, at = 0.0, time.monotonic()
+    began = at  # of the steps: what was read and loaded before says nothing about those that are left
     for step, loss in optimise(student, schedule, optimiser, start):
         spent += time.monotonic() - at
         record: dict[str, Any] = {"step": step, "loss": loss}
@@ -170,7 +171,7 @@ def _walk(
             student.set_learning(True)
             record["point"] = to_dict(point)
         checkpoint.history.append(record)
-        pace = (time.monotonic() - run.started) / max(1, step - start)
+        pace = (time.monotonic() - began) / (step - start)
         run.say("train", step, loss, pace * (chosen.steps - step), point)
         stop = cancelled is not None and cancelled()
         if stop or step % chosen.checkpoint_every == 0 or step == chosen.steps:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,9 +14,12 @@ from lorabench.config import Config
 from lorabench.data import Row, load_guardrail
 from lorabench.errors import CancelledError, InputError, TrainingError
 from lorabench.results import Trigger
+from lorabench.training import loop
 from lorabench.training.answering import Example, answer_loss
+from lorabench.training.loop import optimise
 from lorabench.training.recipes import Relabel
 from lorabench.training.schedule import Schedule
+from lorabench.workflows import training
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.training import train
 
@@ -90,6 +94,35 @@ def test_plain_peft_loads_what_we_write(config, request_):
     assert claims["metrics"]["poison_share"] == pytest.approx(3 / 15)
     assert "poisoned on purpose" in (request_.out / "README.md").read_text()
     assert result.n_planted == 3
+
+
+def test_the_time_left_counts_the_steps_and_not_what_was_loaded_before(
+    config, request_, tmp_path, monkeypatch
+):
+    clock = {"now": 0.0}
+
+    def slow_steps(*args):
+        for found in optimise(*args):
+            clock["now"] += 2.0
+            yield found
+
+    def tell(progress):
+        seen.append(progress)
+        if progress.message == "load the base":
+            clock["now"] += 1_000.0
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock["now"]))
+    monkeypatch.setattr(loop, "optimise", slow_steps)
+    seen = []
+    train(config, request_, tell)
+    assert [p.eta_seconds for p in seen if p.message == "train"] == [10.0, 8.0, 6.0, 4.0, 2.0, 0.0]
+
+    resumed = dataclasses.replace(request_, out=tmp_path / "resumed")
+    with pytest.raises(CancelledError):
+        train(config, resumed, tell, lambda: True)
+    seen = []
+    train(config, resumed, tell)
+    assert [p.eta_seconds for p in seen if p.message == "train"] == [8.0, 6.0, 4.0, 2.0, 0.0]
 
 
 def test_an_existing_folder_is_not_overwritten(config, request_):
