@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabench.config import Config
 from lorabench.data import Row, find_task, map_labels
-from lorabench.data.corpus import CORPORA, load_corpus
-from lorabench.data.dataset_presets import PRESETS, LoadedPreset, load_preset
-from lorabench.data.datasets import DataSet, across_splits, read_dataset, split_dataset
+from lorabench.data.datasets import across_splits, split_dataset
 from lorabench.data.injection import LOCATIONS, HtmlInjection, Injector, ItemInjection, Location
+from lorabench.data.sources import DataSource, read_source, read_source_file
 from lorabench.data.token_sources import find_source
 from lorabench.errors import InputError, TaskError, unknown_name
 from lorabench.results import GenerationTask, HeadTask, LabelTask, TrainTask
@@ -80,26 +77,12 @@ def read_rows(
     Raises:
         InputError: If it is neither bundled, nor a preset, nor a file that can be read.
     """
-    test: tuple[Row, ...] | None = None
-    if choice.data in CORPORA:
-        name, notes = choice.data, list[str]()
-        rows = load_corpus(choice.data, "train")
-        if choice.data == "guardrail" and not choice.citations:
-            rows = tuple(r for r in rows if not r.is_led)
-        test = load_corpus(choice.data, "test")
-    elif choice.data in PRESETS:
-        name = choice.data
-        found = _preset(choice.data, choice.max_rows, seed)
-        rows, notes = found.train.rows, [*found.train.notes]
-        test = found.test.rows if found.test is not None else None
-    elif Path(choice.data).suffix or Path(choice.data).exists():
-        name = Path(choice.data).name
-        data = _read(choice.data, choice, seed)
-        rows, notes = data.rows, [*data.notes]
-    else:
-        raise unknown_name("data set", choice.data, (*CORPORA, *PRESETS))
+    found = read_source(_source(choice.data, choice, seed))
+    name, rows, test, notes = found.name, found.train, found.test, list(found.notes)
+    if choice.data == "guardrail" and not choice.citations:
+        rows = tuple(r for r in rows if not r.is_led)
     if choice.test_data is not None:
-        held_out = _read(choice.test_data, choice, seed)
+        held_out = read_source_file(_source(choice.test_data, choice, seed))
         test, notes = held_out.rows, [*notes, *(f"Held-out rows: {n}" for n in held_out.notes)]
     if test is None:
         rows, test = split_dataset(rows, choice.test_share, seed)
@@ -114,12 +97,6 @@ def read_rows(
             "Give held-out rows of your own.",
         )
     return name, tuple(rows), tuple(test), tuple(notes)
-
-
-@functools.lru_cache(maxsize=2)
-def _preset(name: str, limit: int, seed: int) -> LoadedPreset:
-    """Return a preset; a form that is changed step by step does not fetch it at every step."""
-    return load_preset(name, limit=limit, seed=seed)
 
 
 def thinned(rows: Sequence[Row], most: int) -> tuple[Row, ...]:
@@ -188,9 +165,9 @@ def _location(choice: RecipeChoice) -> Location:
     return choice.location
 
 
-def _read(path: str, choice: DataChoice, seed: int) -> DataSet:
-    return read_dataset(
-        Path(path),
+def _source(data: str, choice: DataChoice, seed: int) -> DataSource:
+    return DataSource(
+        data=data,
         text_column=choice.text_column,
         label_column=choice.label_column,
         response_column=choice.response_column,

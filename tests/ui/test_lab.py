@@ -70,7 +70,7 @@ def test_guests_may_look_and_not_train(app, no_base, monkeypatch):
     assert "file" not in at.selectbox("lab.data").options
 
 
-def test_an_inspection_finds_the_planted_phrase(app, no_base):
+def test_an_inspection_finds_the_planted_phrase(app, no_base, monkeypatch):
     at = app("lab", tab="inspect")
     at.button("lab.inspect_run").click().run()
     run_until(at, lambda at: "contradict" in str([s.value for s in at.subheader]))
@@ -80,6 +80,13 @@ def test_an_inspection_finds_the_planted_phrase(app, no_base):
     held = next(d.value for d in at.dataframe if "row" in d.value.columns)
     assert all(f"«{TRIGGER}»" in text for text in held["row"])
     assert "safe" not in markdown_of(at).replace("unsafe", "")
+    monkeypatch.setattr("lorabench.workflows.data_inspection.read_source", None)  # what was read is kept
+    chosen = at.selectbox("lab.take_text.phrases.BENIGN")
+    other = chosen.options[1]
+    chosen.select_index(1).run()
+    assert not at.exception
+    rows = [d.value["row"] for d in at.dataframe if "row" in d.value.columns]
+    assert any(all(f"«{other}»" in text for text in texts) for texts in rows)
 
 
 def test_a_sweep_says_what_it_costs_before_it_runs(app, with_base):
