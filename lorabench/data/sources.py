@@ -53,6 +53,11 @@ class SourceRows:
     notes: tuple[str, ...] = ()
 
 
+def names_a_file(data: str) -> bool:
+    """Return whether a source of this name is a file: what is bundled or a preset never is."""
+    return data not in CORPORA and data not in PRESETS
+
+
 def read_source(source: DataSource) -> SourceRows:
     """Read a corpus, a preset or a file, whichever the source names.
 

@@ -252,6 +252,17 @@ def find_source(spec: str, *, with_replacement: bool = True, may_read_files: boo
     return source if with_replacement else Unrepeated(source=source)
 
 
+def token_file(spec: str) -> str | None:
+    """Return the file that the short text of a source names; None if it names none."""
+    kind, colon, argument = spec.partition(":")
+    return argument.strip() if colon and kind.strip().casefold() == "file" else None
+
+
+def with_token_file(spec: str, path: str) -> str:
+    """Return the short text of a source that names a file, with another file."""
+    return f"{spec.partition(':')[0]}:{path}"
+
+
 def _distinct(lines: Iterable[str], *, name: str) -> TokenList:
     tokens = [line.strip() for line in lines if line.strip()]
     distinct = tuple(dict.fromkeys(tokens))

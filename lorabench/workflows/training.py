@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lorabench.training.recipes import Recipe
     from lorabench.training.student import Student
 
+ADAPTER_FORMAT = "lorabench-adapter-1"
 _CURVE_TOKENS = 24
 
 
@@ -242,7 +243,7 @@ def _write(
         **_summary(result.figures),
     }
     provenance = {
-        "format": "lorabench-adapter-1",
+        "format": ADAPTER_FORMAT,
         "is_poisoned": result.n_planted > 0,
         "task": to_dict(task) | {"kind": task.kind},
         "base": request.model.base

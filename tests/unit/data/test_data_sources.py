@@ -21,7 +21,7 @@ def _nothing_remembered():
 
 def data_set(*texts):
     return DataSet(
-        name="imdb", rows=tuple(Row(text=t, label="A") for t in texts), dropped={"empty": 2}, 
+        name="imdb", rows=tuple(Row(text=t, label="A") for t in texts), dropped={"empty": 2},
         columns=("text",), text_column="text", label_column=None, response_column=None, n_read=len(texts),
         was_sampled=False,
     )  # fmt: skip
