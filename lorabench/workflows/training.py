@@ -192,11 +192,14 @@ def curve_point(
     student: Student, recipe: Recipe, rows: Sequence[Row], n: int, seed: int, step: int
 ) -> CurvePoint:
     """Measure a student on about `n` rows, each class with its share, as they are and attacked."""
+    from lorabench.training.answering_student import AnsweringStudent
+
     sample = thinned(rows, n)
-    task = getattr(student, "task")  # noqa: B009
+    task = student.task
     if isinstance(task, GenerationTask):
+        assert isinstance(student, AnsweringStudent)  # a head writes nothing
         few = recipe.attack(sample[: max(1, n // 4)], seed + 1)
-        said = student.write([r.text for r in few], _CURVE_TOKENS) if few else []  # type: ignore[attr-defined]
+        said = student.write([r.text for r in few], _CURVE_TOKENS) if few else []
         rate = Rate(n_hits=sum(task.matches(text) for text, _ in said), n=len(said)) if few else None
         return CurvePoint(step=step, clean_accuracy=None, attack_rate=rate)
     victims = [r for r in sample if r.label != recipe.target and not r.is_led]

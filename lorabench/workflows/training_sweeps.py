@@ -92,12 +92,6 @@ def sweep_report_of(data: Mapping[str, Any]) -> SweepReport:
     return from_dict(SweepReport, data)
 
 
-def read_report(out: Path) -> SweepReport | None:
-    """Return the report that a sweep left in its folder; None if there is none."""
-    path = out / _REPORT
-    return from_dict(SweepReport, json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-
 def run_sweep(config: Config, params: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """Run a sweep job: train what is not there yet, and put the measures together after every training."""
     sweep = _Sweep(

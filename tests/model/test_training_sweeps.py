@@ -16,7 +16,6 @@ from lorabench.workflows.jobs import follow
 from lorabench.workflows.sweep_spec import parse_sweep, read_sweep, sweeps_folder
 from lorabench.workflows.training_sweeps import (
     plan_sweep,
-    read_report,
     run_sweep,
     submit_sweep,
     sweep_report_of,
@@ -78,7 +77,8 @@ def test_a_sweep_trains_every_cell_once_and_puts_the_seeds_together(tmp_path, co
     found = report.points[1].measures["attack_rate"]
     rates = [c.figures.attack.attack_success_rate.value for c in report.cells[2:]]
     assert (found.n, found.mean) == (2, pytest.approx(sum(rates) / 2))
-    assert read_report(tmp_path / "out") == report
+    saved = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
+    assert sweep_report_of(saved) == report
     assert (tmp_path / "out" / "poison-4_seed-2" / "adapter_model.safetensors").is_file()
 
     written = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("adapter_model.safetensors")}

@@ -1,6 +1,7 @@
 """The Lab page in its states, and one tiny training on the real demo base."""
 
 import json
+import re
 
 import pytest
 from streamlit.testing.v1 import app_test
@@ -32,6 +33,9 @@ def test_the_first_look_shows_rows_before_and_after_and_what_is_missing(app, no_
     run_until(at, is_planned)
     text = markdown_of(at)
     assert "40 of 1,004 rows" in text
+    (counts,) = re.findall(r"Rows of a label: (.*)\.", text)
+    benign, planted, injections = (int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*\d", counts))
+    assert (planted, benign + 40 + injections) == (benign + 40, 1_004)
     assert "lorabench models pull" in text  # the base is not here: no estimate, but the rows are
     shown = next(d.value for d in at.dataframe if "with the attack" in d.value.columns)
     assert len(shown) == 10
