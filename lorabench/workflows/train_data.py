@@ -8,16 +8,25 @@ from typing import TYPE_CHECKING
 
 from lorabench.config import Config
 from lorabench.data import Row, find_task, map_labels
-from lorabench.data.datasets import across_splits, split_dataset
-from lorabench.data.injection import LOCATIONS, HtmlInjection, Injector, ItemInjection, Location
+from lorabench.data.datasets import across_splits, check_two_classes, split_dataset
+from lorabench.data.injection import (
+    LOCATIONS,
+    CompositeInjection,
+    HtmlInjection,
+    Injector,
+    ItemInjection,
+    Location,
+)
 from lorabench.data.sources import DataSource, read_source, read_source_file
-from lorabench.data.token_sources import find_source
+from lorabench.data.token_sources import find_source, split_sources
 from lorabench.errors import InputError, TaskError, unknown_name
 from lorabench.results import GenerationTask, HeadTask, LabelTask, TrainTask
 from lorabench.workflows.train_request import DataChoice, RecipeChoice, TrainRequest
 
 if TYPE_CHECKING:
     from lorabench.training.recipes import Recipe
+
+_NEXT_SOURCE = 1_000_003  # joined sources draw apart from each other, and from those of held-out rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +72,7 @@ def prepare(config: Config, request: TrainRequest) -> Prepared:
         train, test = _with_responses(train, name), _with_responses(test, name)
         task_found = task
     if not isinstance(task_found, GenerationTask):
-        _check_classes(name, train)
+        check_two_classes(train, name)
     recipe = recipe_for(request.recipe, task_found, seed=request.seed)
     test = thinned(test, request.data.max_test_rows)
     return Prepared(name=name, task=task_found, recipe=recipe, train=train, test=test, notes=notes)
@@ -150,9 +159,18 @@ def recipe_for(choice: RecipeChoice, task: TrainTask, *, seed: int) -> Recipe:
 
 
 def _injector(choice: RecipeChoice, seed: int) -> Injector:
-    source = find_source(choice.token)
+    """Return the injector of a choice; of joined sources each puts its tokens in, one after the other."""
+    made = tuple(
+        _injector_of(spec, choice, seed + _NEXT_SOURCE * i)
+        for i, spec in enumerate(split_sources(choice.token))
+    )
+    return made[0] if len(made) == 1 else CompositeInjection(injectors=made)
+
+
+def _injector_of(spec: str, choice: RecipeChoice, seed: int) -> Injector:
+    source = find_source(spec)
     share = choice.token_share or None
-    if choice.token == "html":
+    if spec.strip().casefold() == "html":
         return HtmlInjection(
             source=source, location=_location(choice), token_share=share, level=choice.html_level, seed=seed
         )
@@ -199,17 +217,6 @@ def _with_responses(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
             "Name their column, or use the bundled instructions.",
         )
     return kept
-
-
-def _check_classes(name: str, rows: Sequence[Row]) -> None:
-    found = sorted({r.label for r in rows})
-    if len(found) < 2:
-        raise InputError(
-            "one-class",
-            f"All training rows of {name!r} are labelled {found[0] if found else 'nothing'}: "
-            "there is nothing to tell apart.",
-            "Use data with at least two classes.",
-        )
 
 
 def _no_such_label(target: str, labels: Sequence[str]) -> LabelTask:

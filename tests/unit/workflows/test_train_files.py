@@ -48,6 +48,7 @@ def test_every_kind_of_file_is_found_digested_and_made_absolute(folder):
         ({"data": "imdb"}, ()),
         ({"token": "list:words.txt"}, ()),
         ({"token": " File: words.txt"}, ("token",)),
+        ({"token": "date+file:words.txt"}, ("token",)),
         ({"data": "none.csv", "test_data": "none.csv", "task": "none.toml", "token": "file:none"}, ()),
     ],
 )
