@@ -19,6 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
+from lorabench.data.text_files import read_text_file
 from lorabench.errors import InputError, unknown_name
 
 MAX_FILE_BYTES = 4 * 1024**2
@@ -148,26 +149,8 @@ def tokens_from_file(path: Path | str) -> TokenList:
         InputError: If the file is missing, unreadable, too large, not UTF-8, or has no tokens.
     """
     path = Path(path)
-    shown = repr(str(path))
-    if not path.is_file():
-        raise InputError("no-file", f"There is no file {shown}.", "Check the path.")
-    try:
-        with path.open("rb") as f:
-            data = f.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(
-            "unreadable-file", f"The file {shown} cannot be read: {error.strerror}.", "Check its rights."
-        ) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(
-            "file-too-large",
-            f"The token file {shown} is larger than {MAX_FILE_BYTES // 1024**2} MB.",
-            "Keep some of its lines: one token a line.",
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("not-utf8", f"The file {shown} is not UTF-8.", "Save it as UTF-8.") from error
+    too_large = "Keep some of its lines: one token a line."
+    text = read_text_file(path, max_bytes=MAX_FILE_BYTES, too_large=too_large)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return _distinct(lines, name=path.name)
 
