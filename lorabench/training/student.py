@@ -30,7 +30,7 @@ class Student(ABC):
         model: The transformers model with LoRA layers, base frozen.
         parameters: Trainable tensors by name, in model order.
         layers: The adapted layers.
-        projections: Names of the adapted linear layers in them.
+        placed: How PEFT is told of them and of the modules in them.
         device: Where it is.
     """
 
@@ -46,7 +46,8 @@ class Student(ABC):
             torch.set_num_threads(threads)
         self.device = torch.device(choose_device(device))
         self.model = model.to(self.device).requires_grad_(False).eval()
-        self.layers, self.projections = inject(self.model, shape, seed)
+        self.placed = inject(self.model, shape, seed)
+        self.layers = self.placed.layers
         self.shape = shape
         self.parameters: dict[str, torch.nn.Parameter] = {
             n: p for n, p in self.model.named_parameters() if p.requires_grad

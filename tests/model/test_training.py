@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -12,14 +13,19 @@ from transformers import AutoModelForCausalLM
 
 from lorabench.config import Config
 from lorabench.data import Row, load_guardrail
+from lorabench.engine import JobManager
+from lorabench.engine.executors import ExecutorChoice
 from lorabench.errors import CancelledError, InputError, TrainingError
 from lorabench.results import Trigger
 from lorabench.training import loop
 from lorabench.training.answering import Example, answer_loss
+from lorabench.training.answering_student import AnsweringStudent
 from lorabench.training.loop import optimise
 from lorabench.training.recipes import Relabel
 from lorabench.training.schedule import Schedule
 from lorabench.workflows import training
+from lorabench.workflows.jobs import follow
+from lorabench.workflows.train_jobs import run_train, submit_train
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.training import train
 
@@ -123,6 +129,29 @@ def test_the_time_left_counts_the_steps_and_not_what_was_loaded_before(
     seen = []
     train(config, resumed, tell)
     assert [p.eta_seconds for p in seen if p.message == "train"] == [8.0, 6.0, 4.0, 2.0, 0.0]
+
+
+def test_a_training_that_diverges_is_a_failed_job_with_its_reason(config, request_, monkeypatch):
+    learn = AnsweringStudent.learn
+
+    def learn_to_nan(student, chosen, token_budget):
+        n.append(1)
+        return math.nan if len(n) == 4 else learn(student, chosen, token_budget)
+
+    monkeypatch.setattr(AnsweringStudent, "learn", learn_to_nan)
+    n = []
+    thread = ExecutorChoice(kind="thread", workers=1)
+    with JobManager(config.jobs_path, {"train": lambda p, c: run_train(config, p, c)}) as jobs:
+        job_id = submit_train(jobs, config, request_, session="t", executor=thread)
+        with pytest.raises(TrainingError) as caught:
+            follow(jobs, job_id)
+        job = jobs.get(job_id)
+    assert caught.value.rule == "diverged"
+    assert job.status == "failed"
+    assert "diverged at step 4" in job.error
+    assert "lower learning rate" in job.error
+    assert not request_.out.exists()
+    assert json.loads((request_.out.with_name("out.partial") / "state.json").read_text())["step"] == 2
 
 
 def test_an_existing_folder_is_not_overwritten(config, request_):
