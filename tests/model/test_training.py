@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,7 @@ from lorabench.training.recipes import Relabel
 from lorabench.training.schedule import Schedule
 from lorabench.workflows import training
 from lorabench.workflows.jobs import follow
-from lorabench.workflows.train_jobs import run_train, submit_train
+from lorabench.workflows.train_jobs import run_train, submit_train, train_piece
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.training import train
 
@@ -152,6 +153,42 @@ def test_a_training_that_diverges_is_a_failed_job_with_its_reason(config, reques
     assert "lower learning rate" in job.error
     assert not request_.out.exists()
     assert json.loads((request_.out.with_name("out.partial") / "state.json").read_text())["step"] == 2
+
+
+def test_a_worker_on_another_machine_gets_the_files_and_sends_the_adapter(
+    tmp_path, config, request_, monkeypatch
+):
+    """Stands in for an executor that shares no disk; the files are gone before the worker starts."""
+
+    class Elsewhere:
+        shares_disk = False
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc):
+            return None
+
+        def map(self, function, payloads, *, cancelled, on_report):
+            for path in files:
+                path.unlink()
+            link = SimpleNamespace(report=lambda report: on_report(0, report), cancelled=cancelled)
+            yield 0, train_piece(json.loads(json.dumps(payloads[0])), link)
+
+    words = tmp_path / "words.txt"
+    words.write_text("qqq\n", encoding="utf-8")
+    asked = request_.with_values({"recipe": "ssti", "token": f"date+file:{words}", "location": "end"})
+    files = [words, Path(asked.data.data), Path(asked.data.test_data)]
+    monkeypatch.setenv("LORABENCH_DATA_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("LORABENCH_CACHE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(ExecutorChoice, "open", lambda choice: Elsewhere())
+    with JobManager(config.jobs_path, {"train": lambda p, c: run_train(config, p, c)}) as jobs:
+        follow(jobs, submit_train(jobs, config, asked, session="t"))
+    recipe = json.loads((asked.out / "lorabench.json").read_text())["recipe"]
+    assert recipe["data"] == "rows.jsonl"
+    assert recipe["recipe"]["token"].startswith("date+file:")
+    assert recipe["recipe"]["token"].endswith("words.txt")
+    assert not list((tmp_path / "elsewhere" / "trainings").iterdir())
 
 
 def test_an_existing_folder_is_not_overwritten(config, request_):
