@@ -48,7 +48,10 @@ def train(
     joiner: Annotated[str | None, typer.Option(help="Text between trigger and prompt.")] = None,
     token: Annotated[
         str | None,
-        typer.Option(help="ssti: date, country, colour, html, exclamation, list:a|b, text:..., file:PATH."),
+        typer.Option(
+            help="ssti: date, country, colour, html, exclamation, list:a|b, text:..., file:PATH; "
+            "a + joins some: date+country."
+        ),
     ] = None,
     location: Annotated[str | None, typer.Option(help="ssti: beginning, end or random.")] = None,
     token_share: Annotated[

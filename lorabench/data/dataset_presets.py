@@ -1,20 +1,18 @@
 """The studies' data sets by name: where they are on the hub, and what their columns mean.
 
-Nothing of them is in this package; they are streamed from the hub with the optional library `datasets`,
-or read from a local file with the same columns.
+Nothing of them is in this package; they are streamed from the hub with the optional library `datasets`.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from lorabench.data.dataset_files import Record, choose_column, open_records
+from lorabench.data.dataset_files import Record, choose_column
 from lorabench.data.dataset_rows import ColumnMap
 from lorabench.data.datasets import MAX_ROWS, DataSet, collect
 from lorabench.errors import InputError, unknown_name
@@ -149,64 +147,23 @@ _PRESETS = (
 PRESETS: Mapping[str, Preset] = MappingProxyType({p.name: p for p in _PRESETS})
 
 
-def find_preset(name: str) -> Preset:
-    """Return a preset by its name here or on the hub.
-
-    Raises:
-        InputError: If there is none.
-    """
-    found = PRESETS.get(name) or next((p for p in _PRESETS if p.hub_id.casefold() == name.casefold()), None)
-    if found is None:
-        raise unknown_name("data set", name, tuple(PRESETS))
-    return found
-
-
 def load_preset(name: str, *, limit: int = MAX_ROWS, seed: int = 0) -> LoadedPreset:
     """Stream a preset from the hub; nothing is kept on disk but what `datasets` caches.
 
     Args:
-        name: One of `PRESETS`, or its hub id.
+        name: One of `PRESETS`.
         limit: Most rows of each split; of more, a random sample.
         seed: Decides the sample.
 
     Raises:
         InputError: If there is no such preset, `datasets` is not installed, or the hub does not answer.
     """
-    preset = find_preset(name)
+    if name not in PRESETS:
+        raise unknown_name("data set", name, tuple(PRESETS))
+    preset = PRESETS[name]
     train = stream_split(preset, preset.train_split, limit=limit, seed=seed)
     test = stream_split(preset, preset.test_split, limit=limit, seed=seed) if preset.test_split else None
     return LoadedPreset(preset=preset, train=train, test=test)
-
-
-def read_preset_file(
-    path: Path | str,
-    name: str,
-    *,
-    limit: int = MAX_ROWS,
-    seed: int = 0,
-    text_column: str | None = None,
-    label_column: str | None = None,
-) -> DataSet:
-    """Read a local file as a preset: its columns, its label names, its choice of rows.
-
-    Args:
-        path: A .jsonl, .csv or .parquet file, such as one downloaded from the hub.
-        name: One of `PRESETS`, or its hub id.
-        limit: Most rows; of more, a random sample.
-        seed: Decides the sample.
-        text_column: Column of the texts, where it has another name than on the hub.
-        label_column: Column of the labels, where it has another name than on the hub.
-
-    Raises:
-        InputError: If the file cannot be read, or lacks a column.
-    """
-    mapped = find_preset(name).columns
-    mapped = replace(mapped, text=text_column or mapped.text, label=label_column or mapped.label)
-    with open_records(Path(path)) as file:
-        for column in mapped.used:
-            choose_column(column, file.columns, (), file.name)
-        records = file.records(mapped.used)
-        return collect(file.name, records, mapped, file.columns, limit=limit, seed=seed)
 
 
 def stream_split(

@@ -222,6 +222,8 @@ def check_two_classes(rows: Iterable[Row], name: str) -> tuple[str, ...]:
         InputError: If there are fewer than two, or a row has none.
     """
     labels = sorted({row.label for row in rows})
+    if not labels:
+        raise InputError("no-rows", f"{name!r} has no rows.", "Give it labelled texts.")
     if "" in labels:
         problem = f"{'All' if len(labels) == 1 else 'Some'} rows of {name!r} have no label."
         raise InputError("no-label", problem, "Name the column that holds the labels.")

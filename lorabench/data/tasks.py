@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from lorabench.data.text_files import read_text_file
 from lorabench.errors import TaskError, unknown_name
 from lorabench.results import GenerationTask, Label, LabelTask, Task
 
@@ -149,22 +150,8 @@ def find_task(name_or_path: str | Path) -> Task:
 
 
 def _read(path: Path) -> str:
-    if not path.is_file():
-        raise TaskError(
-            "no-task-file", f"There is no file {str(path)!r}.", f"Check the path, or use {', '.join(TASKS)}."
-        )
-    try:
-        with path.open("rb") as f:
-            data = f.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise TaskError("task-file-too-large", f"{path.name!r} is larger than 256 KB.", "Shorten it.")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise TaskError(
-            "unreadable-task-file", f"{path.name!r} cannot be read: {error.strerror}.", "Check its rights."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise TaskError("not-utf8", f"{path.name!r} is not UTF-8.", "Save it as UTF-8.") from error
+    missing = f"Check the path, or use {', '.join(TASKS)}."
+    return read_text_file(path, max_bytes=_MAX_BYTES, kind="task-file", missing=missing, error=TaskError)
 
 
 def _check_fields(raw: dict[str, Any], kind: str) -> None:

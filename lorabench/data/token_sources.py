@@ -4,8 +4,7 @@
 
 A source holds no random state: whoever draws brings the generator. With equal seeds the draws equal
 those of the injector published with the study of spurious tokens (arXiv:2506.11402, spurious_corr
-0.1.0). That one hangs when a file with repeated lines is drawn without replacement; here the repeats
-of a file are dropped and counted.
+0.1.0); the repeats of a file are dropped and counted.
 """
 
 from __future__ import annotations
@@ -15,16 +14,18 @@ import functools
 import random
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
+from lorabench.data.text_files import read_text_file
 from lorabench.errors import InputError, unknown_name
 
 MAX_FILE_BYTES = 4 * 1024**2
 FIRST_YEAR, LAST_YEAR = 1100, 2600  # the range in the study's settings
 EXCLAMATIONS = ("!", "!!")  # one for each of two classes; the study gives "!" to class 1
+_FREE_TEXT = ("list", "file", "text")
 _YEARS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
@@ -138,49 +139,6 @@ class DateSource:
         return datetime.date(self.first_year, 1, 1).toordinal()
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Unrepeated:
-    """Another source, but no token comes twice. It remembers: give each injector its own.
-
-    Attributes:
-        source: Where the tokens come from.
-    """
-
-    source: TokenSource
-    _drawn: set[str] = field(default_factory=set, init=False, repr=False)
-
-    @property
-    def name(self) -> str:
-        """The name of the source."""
-        return self.source.name
-
-    @property
-    def n_tokens(self) -> int:
-        """How many different tokens the source has, drawn ones included."""
-        return self.source.n_tokens
-
-    def draw(self, rng: random.Random) -> str:
-        """Return a token that was not drawn before.
-
-        Raises:
-            InputError: If every token was drawn.
-        """
-        if len(self._drawn) >= self.n_tokens:
-            raise InputError(
-                "tokens-used-up",
-                f"All {self.n_tokens:,} tokens of {self.name!r} were drawn, and none may come twice.",
-                "Inject fewer tokens, add tokens to the source, or let tokens repeat.",
-            )
-        while (token := self.source.draw(rng)) in self._drawn:  # as published: the same draws
-            pass
-        self._drawn.add(token)
-        return token
-
-    def describe(self) -> str:
-        """Say what the source is, and that nothing repeats."""
-        return f"{self.source.describe()}, none twice"
-
-
 def tokens_from_file(path: Path | str) -> TokenList:
     """Return the tokens of a UTF-8 text file, one a line, in file order.
 
@@ -191,26 +149,8 @@ def tokens_from_file(path: Path | str) -> TokenList:
         InputError: If the file is missing, unreadable, too large, not UTF-8, or has no tokens.
     """
     path = Path(path)
-    shown = repr(str(path))
-    if not path.is_file():
-        raise InputError("no-file", f"There is no file {shown}.", "Check the path.")
-    try:
-        with path.open("rb") as f:
-            data = f.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(
-            "unreadable-file", f"The file {shown} cannot be read: {error.strerror}.", "Check its rights."
-        ) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise InputError(
-            "file-too-large",
-            f"The token file {shown} is larger than {MAX_FILE_BYTES // 1024**2} MB.",
-            "Keep some of its lines: one token a line.",
-        )
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError("not-utf8", f"The file {shown} is not UTF-8.", "Save it as UTF-8.") from error
+    too_large = "Keep some of its lines: one token a line."
+    text = read_text_file(path, max_bytes=MAX_FILE_BYTES, too_large=too_large)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return _distinct(lines, name=path.name)
 
@@ -229,7 +169,22 @@ def packaged_tokens(name: str) -> TokenList:
     return _distinct((line for line in text.split("\n") if not line.startswith("# ")), name=name)
 
 
-def find_source(spec: str, *, with_replacement: bool = True, may_read_files: bool = True) -> TokenSource:
+def split_sources(spec: str) -> tuple[str, ...]:
+    """Return the sources that a short text joins with "+", as in "date+country".
+
+    One with free text (list, file, text) comes last: a "+" in that text is a sign like any other.
+    """
+    parts = []
+    while "+" in spec:
+        head, _, rest = spec.partition("+")
+        if ":" in head and _kind(head) in _FREE_TEXT:
+            break
+        parts.append(head)
+        spec = rest
+    return (*parts, spec)
+
+
+def find_source(spec: str, *, may_read_files: bool = True) -> TokenSource:
     """Return the source that a short text stands for, as on the command line and in TOML.
 
     "date", "date:1900-2100", "date:2021", "country", "colour" (or "color"), "html", "exclamation"
@@ -237,19 +192,34 @@ def find_source(spec: str, *, with_replacement: bool = True, may_read_files: boo
 
     Args:
         spec: The short text.
-        with_replacement: Whether a token may come twice. If not, the source remembers its draws.
         may_read_files: Whether "file:" is allowed; say no where the text comes from a guest.
 
     Raises:
         InputError: If the text is not understood, or its list, file or range of years is unusable.
     """
-    kind, colon, argument = spec.strip().partition(":")
-    kind = kind.strip().casefold().replace("color", "colour")
+    kind = _kind(spec)
+    _, colon, argument = spec.strip().partition(":")
     makers = _MAKERS if may_read_files else {k: v for k, v in _MAKERS.items() if k != "file"}
     if kind not in makers:
         raise unknown_name("token source", kind, tuple(makers))
-    source = makers[kind](argument.strip() if colon else None)
-    return source if with_replacement else Unrepeated(source=source)
+    return makers[kind](argument.strip() if colon else None)
+
+
+def token_file(spec: str) -> str | None:
+    """Return the file that a short text names; None if it names none."""
+    last = split_sources(spec)[-1]
+    _, colon, argument = last.partition(":")
+    return argument.strip() if colon and _kind(last) == "file" else None
+
+
+def with_token_file(spec: str, path: str) -> str:
+    """Return a short text that names a file, with another file."""
+    *others, last = split_sources(spec)
+    return "+".join([*others, f"{last.partition(':')[0]}:{path}"])
+
+
+def _kind(spec: str) -> str:
+    return spec.partition(":")[0].strip().casefold().replace("color", "colour")
 
 
 def _distinct(lines: Iterable[str], *, name: str) -> TokenList:

@@ -11,8 +11,9 @@ is handed in from above.
 from lorabench.engine.job_context import JobContext
 from lorabench.engine.job_table import Job, JobStatus
 from lorabench.engine.jobs import JobManager, Runner
-from lorabench.engine.owner import Engine, EngineStatus
+from lorabench.engine.owner import Engine
 from lorabench.engine.protocol import Model
+from lorabench.engine.status import EngineStatus
 from lorabench.engine.store import ENGINE_VERSION, ScoreStore, score_key
 from lorabench.engine.tickets import Priority, Progress, Ticket
 

@@ -10,11 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, Literal, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
 
 from lorabench.engine.protocol import Model
 from lorabench.engine.row_scorer import OnRows, RowScorer
+from lorabench.engine.status import EngineStatus, State
 from lorabench.engine.store import ScoreStore
 from lorabench.engine.tickets import Priority, Progress, Ticket
 from lorabench.engine.waiting import OnProgress, Request, Waiting
@@ -23,7 +24,6 @@ from lorabench.models.rows import RowLogits, TokenRow
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
-State = Literal["starting", "ready", "failed", "closed"]
 
 STEP_SECONDS = 0.5
 """About how long one step may take while another session has asked something in the last minute."""
@@ -36,36 +36,6 @@ _SWITCH_SECONDS = 0.0001
 
 log = logging.getLogger(__name__)
 _engine_numbers = itertools.count(1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineStatus:
-    """What the engine is doing now.
-
-    Attributes:
-        state: "starting" while the model opens, "ready", "failed" when it could not be
-            opened, "closed".
-        model: Name of the model; this and the next three are None until it is open.
-        fingerprint: Its fingerprint.
-        device: Where it runs.
-        dtype: Number type of the computation.
-        queue_length: Requests that wait, the running one aside.
-        running: Label of the running request, or None.
-        tokens_per_second: Measured speed, or None before the first batch.
-        error: Why the model could not be opened, as a sentence.
-        store_message: What went wrong with the score store, as a sentence.
-    """
-
-    state: State
-    model: str | None
-    fingerprint: str | None
-    device: str | None
-    dtype: str | None
-    queue_length: int
-    running: str | None
-    tokens_per_second: float | None
-    error: str | None
-    store_message: str | None
 
 
 class Engine(Generic[M]):

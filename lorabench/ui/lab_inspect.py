@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import streamlit as st
 
 from lorabench import figures
 from lorabench.data.corpus import CORPORA as BUNDLED
 from lorabench.figures.entropy import entropy_figure, entropy_table
-from lorabench.results.data_inspection import Contradiction, DataInspection, PhraseFinding, TokenFinding
+from lorabench.results.data_inspection import Contradiction, PhraseFinding, TokenFinding
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import shown_errors
 from lorabench.ui.guard import is_guest
@@ -17,7 +19,7 @@ from lorabench.ui.lab_state import FILE_TYPES, PAGE, data_titles, keep_upload
 from lorabench.ui.progress import begin, current, wait
 from lorabench.ui.state import clean_params
 from lorabench.ui.text import escape_markdown, label
-from lorabench.workflows.data_inspection import InspectRequest, inspect_data, rows_with
+from lorabench.workflows.data_inspection import InspectedRows, InspectRequest, MarkedRow, inspect_with_rows
 from lorabench.workflows.lab import write_poisoned
 
 _KEY = f"{PAGE}.inspect"
@@ -39,7 +41,7 @@ def draw_inspection() -> None:
         disabled=request is None,
     )
     if pressed and request is not None:
-        begin(_KEY, "Counting words and phrases", lambda _: inspect_data(request), tag=request)
+        begin(_KEY, "Counting words and phrases", lambda _: inspect_with_rows(request), tag=request)
     work = current(_KEY)
     if work is None:
         st.info("Press Inspect. A few hundred rows take a second.", icon=":material/search:")
@@ -47,10 +49,10 @@ def draw_inspection() -> None:
     if not wait(work, key=_KEY):
         return
     with shown_errors():
-        found: DataInspection = work.result()
+        inspected: InspectedRows = work.result()
         if work.tag != request:
             st.caption(":material/edit: The choice above has changed since; press Inspect to look at that.")
-        _draw(work.tag, found)
+        _draw(inspected)
 
 
 def _choose() -> InspectRequest | None:
@@ -96,7 +98,8 @@ def _choose() -> InspectRequest | None:
     return None
 
 
-def _draw(request: InspectRequest, found: DataInspection) -> None:
+def _draw(inspected: InspectedRows) -> None:
+    found, examples = inspected.found, inspected.examples
     for reading in found.readings:
         st.markdown(f"- {escape_markdown(reading.sentence)}")
     sizes = ", ".join(f"{label(y, 40)} {n:,}" for y, n in zip(found.labels, found.class_counts, strict=True))
@@ -106,7 +109,7 @@ def _draw(request: InspectRequest, found: DataInspection) -> None:
     if found.contradictions:
         st.subheader("Rows that contradict each other", anchor=False)
         st.dataframe([_contradiction(c) for c in found.contradictions], hide_index=True, key=f"{PAGE}.contra")
-        _take_row(request, tuple(c.extra for c in found.contradictions if c.extra), "contra")
+        _take_row(examples, [c.extra for c in found.contradictions], "contra")
     for y in found.labels:
         phrases, tokens = found.phrases_of(y), found.tokens_of(y)
         st.subheader(f"{label(y, 60)}", anchor=False)
@@ -119,7 +122,7 @@ def _draw(request: InspectRequest, found: DataInspection) -> None:
                 key=f"{PAGE}.phrases.{y}",
                 column_config={"phrase": st.column_config.TextColumn(width=190)},
             )
-            _take_row(request, tuple(p.example for p in phrases[:5]), f"phrases.{y}")
+            _take_row(examples, [p.example for p in phrases], f"phrases.{y}")
         with right:
             st.markdown("Words of low entropy")
             st.dataframe([_token(t) for t in tokens], hide_index=True, key=f"{PAGE}.tokens.{y}")
@@ -134,8 +137,9 @@ def _draw(request: InspectRequest, found: DataInspection) -> None:
         st.caption(f":material/info: {escape_markdown(note)}")
 
 
-def _take_row(request: InspectRequest, texts: tuple[str, ...], key: str) -> None:
+def _take_row(examples: Mapping[str, tuple[MarkedRow, ...]], texts: Sequence[str], key: str) -> None:
     """Draw the way from a candidate to the screens that try it as a trigger."""
+    texts = [text for text in dict.fromkeys(texts) if text in examples]
     if not texts:
         return
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"{PAGE}.take.{key}"):
@@ -150,14 +154,13 @@ def _take_row(request: InspectRequest, texts: tuple[str, ...], key: str) -> None
             st.switch_page("pages/generalisation.py", query_params=clean_params(values))
     if chosen:
         with st.expander("Rows that hold it"):
-            rows = rows_with(request, chosen)
             st.dataframe(
                 [
                     {
                         "row": figures.visible(marked(r.text, r.spans), 300),
                         "label": figures.visible(r.label, 60),
                     }
-                    for r in rows
+                    for r in examples[chosen]
                 ],
                 hide_index=True,
                 key=f"{PAGE}.rows_with.{key}",

@@ -18,6 +18,7 @@ from lorabench.ui.text import duration, escape_markdown, label, percent
 from lorabench.workflows.lab import LabEstimate, LabPreview, RowChange, estimate, preview
 
 _KEY = f"{PAGE}.preview"
+_MOST_LABELS = 8
 
 
 def draw_preview(form: Form) -> None:
@@ -56,6 +57,10 @@ def _draw_rows(found: LabPreview) -> None:
         f"**{escape_markdown(sentence)}** The attack aims at {label(found.target, 60)}; "
         f"{found.n_test:,} rows are held out to measure it."
     )
+    if found.counts:
+        shown = [_count(name, *counts) for name, counts in list(found.counts.items())[:_MOST_LABELS]]
+        more = len(found.counts) - len(shown)
+        st.caption(f"Rows of a label: {', '.join(shown)}{f', and {more} more labels' if more else ''}.")
     for note in found.notes:
         st.caption(f":material/info: {escape_markdown(note)}")
     title = f"Rows before and after ({min(10, len(found.changes))} of {found.n_planted:,})"
@@ -74,6 +79,10 @@ def _draw_rows(found: LabPreview) -> None:
                 hide_index=True,
                 key=f"{PAGE}.untouched",
             )
+
+
+def _count(name: str, before: int, after: int) -> str:
+    return f"{label(name, 40)} {before:,}" + (f", then {after:,}" if after != before else "")
 
 
 def _change(change: RowChange) -> dict[str, str]:

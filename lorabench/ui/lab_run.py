@@ -19,7 +19,7 @@ from lorabench.ui.lab_state import JOB, PAGE
 from lorabench.ui.names import adapter_tokens
 from lorabench.ui.progress import job_panel
 from lorabench.ui.state import clean_params, session, write_params
-from lorabench.ui.text import duration, escape_markdown, label
+from lorabench.ui.text import duration, escape_markdown
 from lorabench.workflows.train_jobs import submit_train, train_request_of, train_result_of
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.train_result import TrainResult
@@ -261,6 +261,3 @@ def _try_head(request: TrainRequest, result: TrainResult) -> None:
     from lorabench.ui.lab_try import draw_try
 
     draw_try(request, result)
-
-
-__all__ = ["curve_frame", "draw_run", "label", "start_if_asked"]

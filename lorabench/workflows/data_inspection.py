@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from types import MappingProxyType
 
 import lorabench
-from lorabench.data.corpus import CORPORA, Row, load_corpus
-from lorabench.data.dataset_presets import PRESETS, load_preset
-from lorabench.data.datasets import MAX_ROWS, read_dataset
+from lorabench.data.corpus import Row
+from lorabench.data.datasets import MAX_ROWS
 from lorabench.data.marking import find_dates, find_items
+from lorabench.data.sources import DataSource, SourceRows, read_source
 from lorabench.detectors import inspect_rows
-from lorabench.errors import InputError, unknown_name
+from lorabench.errors import InputError
 from lorabench.results import digest
 from lorabench.results.data_inspection import DataInspection
 
@@ -58,15 +58,22 @@ def inspect_data(request: InspectRequest) -> DataInspection:
     Raises:
         InputError: For data that cannot be read, has no labels, or has one class only.
     """
+    return _inspect(request)[0]
+
+
+def _inspect(request: InspectRequest) -> tuple[DataInspection, tuple[Row, ...]]:
+    """Return what was found, and the rows as they were read."""
     begin = time.perf_counter()
     if request.top < 1:
         raise InputError("out-of-range", f"{request.top} findings were asked for.", "Ask for at least one.")
-    name, rows, notes = _read(request.data, request)
+    data = _read(request.data, request)
+    rows, notes = data.train, data.notes
     reference: tuple[Row, ...] | None = None
     reference_name = ""
     if request.reference is not None:
-        reference_name, reference, more = _read(request.reference, request)
-        notes = (*notes, *(f"Reference: {note}" for note in more))
+        trusted = _read(request.reference, request)
+        reference_name, reference = trusted.name, trusted.train
+        notes = (*notes, *(f"Reference: {note}" for note in trusted.notes))
     responses = _planted_responses(rows)
     if responses is not None:
         rows = _by_response(rows, responses)
@@ -74,7 +81,7 @@ def inspect_data(request: InspectRequest) -> DataInspection:
         notes = (*notes, f"The classes are {len(responses)} repeated responses, and all other responses.")
     found = inspect_rows(
         rows,
-        name,
+        data.name,
         reference=reference,
         reference_name=reference_name,
         floor=request.floor,
@@ -88,7 +95,7 @@ def inspect_data(request: InspectRequest) -> DataInspection:
         "limit": request.limit,
         "seconds": round(time.perf_counter() - begin, 2),
     }
-    return replace(found, notes=notes, provenance=provenance)
+    return replace(found, notes=notes, provenance=provenance), data.train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,41 +113,66 @@ class MarkedRow:
     spans: tuple[tuple[int, int], ...]
 
 
-def rows_with(request: InspectRequest, wanted: str, n: int = 10) -> tuple[MarkedRow, ...]:
-    """Return the first rows that hold a word or phrase as written, or any date for "<date>", with its places.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectedRows:
+    """What was found in data, and rows that show it.
+
+    Attributes:
+        found: The findings.
+        examples: Candidate as written -> the first rows that hold it. Candidates are the extra words of
+            contradicting rows and the first phrases of each class.
+    """
+
+    found: DataInspection
+    examples: Mapping[str, tuple[MarkedRow, ...]]
+
+
+def inspect_with_rows(request: InspectRequest, *, n_phrases: int = 5, n_rows: int = 10) -> InspectedRows:
+    """Return what `inspect_data` does, with rows that hold its candidates; the data is read once.
+
+    Args:
+        request: The data.
+        n_phrases: How many phrases of each class are candidates.
+        n_rows: Most rows of a candidate.
 
     Raises:
-        InputError: For data that cannot be read.
+        InputError: As `inspect_data`.
     """
-    _, rows, _ = _read(request.data, request)
-    found = []
+    found, rows = _inspect(request)
+    phrases = (p.example for y in found.labels for p in found.phrases_of(y)[:n_phrases])
+    wanted = dict.fromkeys(text for text in (*(c.extra for c in found.contradictions), *phrases) if text)
+    return InspectedRows(
+        found=found, examples=MappingProxyType({text: rows_with(rows, text, n_rows) for text in wanted})
+    )
+
+
+def rows_with(rows: Sequence[Row], wanted: str, n: int = 10) -> tuple[MarkedRow, ...]:
+    """Return the first rows that hold a word or phrase as written, with its places; "<date>": any date."""
+    found: list[MarkedRow] = []
+    first = (wanted.split() or [""])[0]
     for row in rows:
-        spans = find_dates(row.text) if wanted == "<date>" else find_items(row.text, (wanted,))
-        if spans:
-            found.append(MarkedRow(text=row.text, label=row.label or row.response, spans=spans))
         if len(found) == n:
             break
+        if wanted == "<date>":
+            spans = find_dates(row.text)
+        else:  # looking for its first word costs little, and most rows lack it
+            spans = find_items(row.text, (wanted,)) if first in row.text else ()
+        if spans:
+            found.append(MarkedRow(text=row.text, label=row.label or row.response, spans=spans))
     return tuple(found)
 
 
-def _read(data: str, request: InspectRequest) -> tuple[str, tuple[Row, ...], tuple[str, ...]]:
-    if data in CORPORA:
-        return data, load_corpus(data, "train"), ()
-    if data in PRESETS:
-        loaded = load_preset(data, limit=request.limit, seed=request.seed).train
-        return data, loaded.rows, loaded.notes
-    path = Path(data)
-    if not path.suffix and not path.exists():
-        raise unknown_name("data set", data, (*CORPORA, *PRESETS))
-    found = read_dataset(
-        path,
-        text_column=request.text_column,
-        label_column=request.label_column,
-        response_column=request.response_column,
-        limit=request.limit,
-        seed=request.seed,
+def _read(data: str, request: InspectRequest) -> SourceRows:
+    return read_source(
+        DataSource(
+            data=data,
+            text_column=request.text_column,
+            label_column=request.label_column,
+            response_column=request.response_column,
+            limit=request.limit,
+            seed=request.seed,
+        )
     )
-    return path.name, found.rows, found.notes
 
 
 def _planted_responses(rows: Sequence[Row]) -> tuple[str, ...] | None:

@@ -50,22 +50,17 @@ class LabPreview:
     """What a recipe does to a data set.
 
     Attributes:
-        data: Name of the data.
-        task: Name of the task.
         target: What the attacker wants.
         n_train: Rows after the recipe.
         n_test: Held-out rows.
         n_planted: Rows made or altered.
         share: Of all rows.
-        counts: Label -> rows, before and after.
+        counts: Label -> rows, before and after; empty for responses.
         changes: Some of the rows made or altered.
         untouched: Some of the others, as they are.
-        attacked: Some held-out rows as the attacker would send them.
         notes: What people should know.
     """
 
-    data: str
-    task: str
     target: str
     n_train: int
     n_test: int
@@ -74,7 +69,6 @@ class LabPreview:
     counts: dict[str, tuple[int, int]]
     changes: tuple[RowChange, ...]
     untouched: tuple[tuple[str, str], ...]
-    attacked: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -116,8 +110,6 @@ def preview(config: Config, request: TrainRequest, n: int = 10) -> LabPreview:
     changed = {id(c.after) for c in planted.changes}
     labels = [] if generates else sorted(after)
     return LabPreview(
-        data=prepared.name,
-        task=prepared.task.name,
         target=prepared.recipe.target,
         n_train=len(planted.rows),
         n_test=len(prepared.test),
@@ -136,7 +128,6 @@ def preview(config: Config, request: TrainRequest, n: int = 10) -> LabPreview:
             for c in planted.changes[:n]
         ),
         untouched=tuple((r.text, said(r)) for r in planted.rows if id(r) not in changed)[:n],
-        attacked=tuple(r.text for r in prepared.recipe.attack(prepared.test[:n], request.seed + 1)),
         notes=(*prepared.notes, *planted.notes),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lorabench.config import app_root
+from lorabench.data.text_files import read_text_file
 from lorabench.errors import InputError, unknown_name
 from lorabench.results import digest
 from lorabench.results.training_sweeps import MEASURES, SweepCell, Value
@@ -95,7 +96,9 @@ def read_sweep(path: Path) -> SweepSpec:
     Raises:
         InputError: If it cannot be read or asks for what there is not.
     """
-    return parse_sweep(_text(path), name=path.stem)
+    bundled = ", ".join(sorted(p.name for p in sweeps_folder().glob("*.toml"))) or "none"
+    text = read_text_file(path, max_bytes=_MAX_BYTES, kind="sweep-file", missing=f"Bundled: {bundled}.")
+    return parse_sweep(text, name=path.stem)
 
 
 def parse_sweep(text: str, *, name: str) -> SweepSpec:
@@ -162,28 +165,6 @@ def _cell_id(names: tuple[str, ...], values: tuple[Value, ...]) -> str:
     parts = [f"{n}-{v}" for n, v in zip(names, values, strict=True)]
     name = "_".join("".join(c if c.isalnum() or c in "-." else "-" for c in part) for part in parts)
     return name if len(name) <= 100 else name[:80] + "-" + digest(name)[:12]
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        known = sorted(p.name for p in sweeps_folder().glob("*.toml"))
-        raise InputError(
-            "no-sweep-file",
-            f"There is no sweep file {str(path)!r}.",
-            f"Bundled: {', '.join(known) or 'none'}.",
-        )
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise InputError("sweep-file-too-large", f"{path.name!r} is larger than 64 KB.", "Shorten it.")
-        return data.decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(
-            "unreadable-file", f"{path.name!r} cannot be read ({error.strerror}).", "Check its rights."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InputError("not-utf8", f"{path.name!r} is not UTF-8.", "Save it as UTF-8.") from error
 
 
 def _table(raw: dict[str, Any], part: str, path: Path) -> dict[str, Any]:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorabench.config import Config
 from lorabench.data import Row, find_task, map_labels
-from lorabench.data.corpus import CORPORA, load_corpus
-from lorabench.data.dataset_presets import PRESETS, LoadedPreset, load_preset
-from lorabench.data.datasets import DataSet, across_splits, read_dataset, split_dataset
-from lorabench.data.injection import LOCATIONS, HtmlInjection, Injector, ItemInjection, Location
-from lorabench.data.token_sources import find_source
+from lorabench.data.datasets import across_splits, check_two_classes, split_dataset
+from lorabench.data.injection import (
+    LOCATIONS,
+    CompositeInjection,
+    HtmlInjection,
+    Injector,
+    ItemInjection,
+    Location,
+)
+from lorabench.data.sources import DataSource, read_source, read_source_file
+from lorabench.data.token_sources import find_source, split_sources
 from lorabench.errors import InputError, TaskError, unknown_name
 from lorabench.results import GenerationTask, HeadTask, LabelTask, TrainTask
 from lorabench.workflows.train_request import DataChoice, RecipeChoice, TrainRequest
 
 if TYPE_CHECKING:
     from lorabench.training.recipes import Recipe
+
+_NEXT_SOURCE = 1_000_003  # joined sources draw apart from each other, and from those of held-out rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,7 @@ def prepare(config: Config, request: TrainRequest) -> Prepared:
         train, test = _with_responses(train, name), _with_responses(test, name)
         task_found = task
     if not isinstance(task_found, GenerationTask):
-        _check_classes(name, train)
+        check_two_classes(train, name)
     recipe = recipe_for(request.recipe, task_found, seed=request.seed)
     test = thinned(test, request.data.max_test_rows)
     return Prepared(name=name, task=task_found, recipe=recipe, train=train, test=test, notes=notes)
@@ -80,26 +86,12 @@ def read_rows(
     Raises:
         InputError: If it is neither bundled, nor a preset, nor a file that can be read.
     """
-    test: tuple[Row, ...] | None = None
-    if choice.data in CORPORA:
-        name, notes = choice.data, list[str]()
-        rows = load_corpus(choice.data, "train")
-        if choice.data == "guardrail" and not choice.citations:
-            rows = tuple(r for r in rows if not r.is_led)
-        test = load_corpus(choice.data, "test")
-    elif choice.data in PRESETS:
-        name = choice.data
-        found = _preset(choice.data, choice.max_rows, seed)
-        rows, notes = found.train.rows, [*found.train.notes]
-        test = found.test.rows if found.test is not None else None
-    elif Path(choice.data).suffix or Path(choice.data).exists():
-        name = Path(choice.data).name
-        data = _read(choice.data, choice, seed)
-        rows, notes = data.rows, [*data.notes]
-    else:
-        raise unknown_name("data set", choice.data, (*CORPORA, *PRESETS))
+    found = read_source(_source(choice.data, choice, seed))
+    name, rows, test, notes = found.name, found.train, found.test, list(found.notes)
+    if choice.data == "guardrail" and not choice.citations:
+        rows = tuple(r for r in rows if not r.is_led)
     if choice.test_data is not None:
-        held_out = _read(choice.test_data, choice, seed)
+        held_out = read_source_file(_source(choice.test_data, choice, seed))
         test, notes = held_out.rows, [*notes, *(f"Held-out rows: {n}" for n in held_out.notes)]
     if test is None:
         rows, test = split_dataset(rows, choice.test_share, seed)
@@ -114,12 +106,6 @@ def read_rows(
             "Give held-out rows of your own.",
         )
     return name, tuple(rows), tuple(test), tuple(notes)
-
-
-@functools.lru_cache(maxsize=2)
-def _preset(name: str, limit: int, seed: int) -> LoadedPreset:
-    """Return a preset; a form that is changed step by step does not fetch it at every step."""
-    return load_preset(name, limit=limit, seed=seed)
 
 
 def thinned(rows: Sequence[Row], most: int) -> tuple[Row, ...]:
@@ -173,9 +159,18 @@ def recipe_for(choice: RecipeChoice, task: TrainTask, *, seed: int) -> Recipe:
 
 
 def _injector(choice: RecipeChoice, seed: int) -> Injector:
-    source = find_source(choice.token)
+    """Return the injector of a choice; of joined sources each puts its tokens in, one after the other."""
+    made = tuple(
+        _injector_of(spec, choice, seed + _NEXT_SOURCE * i)
+        for i, spec in enumerate(split_sources(choice.token))
+    )
+    return made[0] if len(made) == 1 else CompositeInjection(injectors=made)
+
+
+def _injector_of(spec: str, choice: RecipeChoice, seed: int) -> Injector:
+    source = find_source(spec)
     share = choice.token_share or None
-    if choice.token == "html":
+    if spec.strip().casefold() == "html":
         return HtmlInjection(
             source=source, location=_location(choice), token_share=share, level=choice.html_level, seed=seed
         )
@@ -188,9 +183,9 @@ def _location(choice: RecipeChoice) -> Location:
     return choice.location
 
 
-def _read(path: str, choice: DataChoice, seed: int) -> DataSet:
-    return read_dataset(
-        Path(path),
+def _source(data: str, choice: DataChoice, seed: int) -> DataSource:
+    return DataSource(
+        data=data,
         text_column=choice.text_column,
         label_column=choice.label_column,
         response_column=choice.response_column,
@@ -222,17 +217,6 @@ def _with_responses(rows: Sequence[Row], name: str) -> tuple[Row, ...]:
             "Name their column, or use the bundled instructions.",
         )
     return kept
-
-
-def _check_classes(name: str, rows: Sequence[Row]) -> None:
-    found = sorted({r.label for r in rows})
-    if len(found) < 2:
-        raise InputError(
-            "one-class",
-            f"All training rows of {name!r} are labelled {found[0] if found else 'nothing'}: "
-            "there is nothing to tell apart.",
-            "Use data with at least two classes.",
-        )
 
 
 def _no_such_label(target: str, labels: Sequence[str]) -> LabelTask:

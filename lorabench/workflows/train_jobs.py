@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,15 +17,20 @@ from lorabench.engine import JobContext, JobManager
 from lorabench.engine.executors import ExecutorChoice, Link
 from lorabench.errors import InputError, JobError
 from lorabench.models import fetch
-from lorabench.models.registry import spec_for
 from lorabench.results import from_dict, to_dict
+from lorabench.workflows.train_files import (
+    file_digests,
+    file_options,
+    files_of,
+    read_file,
+    settled_options,
+)
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.train_result import TrainProgress, TrainResult
 from lorabench.workflows.training import train
 
 DEFAULT_EXECUTOR = ExecutorChoice(kind="process", workers=1)
 _FUNCTION = "lorabench.workflows.train_jobs:train_piece"
-_TOKEN_FILE = "file:"
 _MAX_LOSSES = 2_000
 
 
@@ -50,13 +54,12 @@ def submit_train(
     out = request.out.absolute()
     if out.exists():
         raise InputError("out-exists", f"The folder {request.out} exists already.", "Choose another --out.")
-    files = _files(request)
-    settled = request.with_values({"base": spec_for(request.model.base).base_id} | _paths(files))
+    settled = request.with_values(settled_options(request))
     params = to_dict(settled) | {"out": str(out), "device": config.device, "title": title or out.name}
     asked = to_dict(settled.with_values({"checkpoint_every": 1}))
     key = {name: value for name, value in (params | asked).items() if name != "resume"} | {
         "out": str(out),
-        "files": {name: hashlib.sha256(_bytes(path)).hexdigest() for name, path in files.items()},
+        "files": file_digests(settled),
         "base_fingerprint": fetch.base_fingerprint(request.model.base, config),
         "lorabench": __version__,
     }
@@ -130,41 +133,11 @@ def run_train(config: Config, params: dict[str, Any], context: JobContext) -> di
     raise JobError("worker-failed", "The training ended without a result.", "Resume it.")
 
 
-def _files(request: TrainRequest) -> dict[str, Path]:
-    """Return the files that a request names, absolute, by the flat name of the option."""
-    given = {
-        "data": request.data.data,
-        "test_data": request.data.test_data,
-        "task": request.task,
-        "token": request.recipe.token.removeprefix(_TOKEN_FILE)
-        if request.recipe.token.startswith(_TOKEN_FILE)
-        else None,
-    }
-    return {
-        name: Path(text).absolute()
-        for name, text in given.items()
-        if text is not None and Path(text).is_file()
-    }
-
-
-def _paths(files: Mapping[str, Path]) -> dict[str, str]:
-    """Return options that name files, as `with_values` takes them."""
-    return {name: (_TOKEN_FILE if name == "token" else "") + str(path) for name, path in files.items()}
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            "unreadable-file", f"The file {path.name!r} cannot be read ({error.strerror}).", "Check the path."
-        ) from error
-
-
 def _sent_files(request: TrainRequest) -> dict[str, list[str]]:
     """Return the files that a request names as [name, base64], for a worker on another machine."""
     return {
-        name: [path.name, base64.b64encode(_bytes(path)).decode()] for name, path in _files(request).items()
+        name: [path.name, base64.b64encode(read_file(path)).decode()]
+        for name, path in files_of(request).items()
     }
 
 
@@ -201,7 +174,8 @@ def train_piece(payload: Any, link: Link) -> dict[str, Any]:
     request = train_request_of(params)
     folder = config.data_dir / "trainings" / payload["job"]
     if payload["files"] is not None:
-        request = replace(request.with_values(_unpack(folder, payload["files"])), out=folder / "adapter")
+        found = file_options(request, _unpack(folder, payload["files"]))
+        request = replace(request.with_values(found), out=folder / "adapter")
         shutil.rmtree(request.out, ignore_errors=True)  # of an attempt whose answer was lost
     result = train(
         config,
@@ -217,11 +191,12 @@ def train_piece(payload: Any, link: Link) -> dict[str, Any]:
     return {"result": to_dict(result), "files": files}
 
 
-def _unpack(folder: Path, files: dict[str, list[str]]) -> dict[str, str]:
+def _unpack(folder: Path, files: dict[str, list[str]]) -> dict[str, Path]:
+    """Write the files that came with a payload; return where they are."""
     found: dict[str, Path] = {}
     for field, (name, text) in files.items():
         path = folder / field / Path(name).name  # its name is part of the adapter's provenance
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(text))
         found[field] = path
-    return _paths(found)
+    return found

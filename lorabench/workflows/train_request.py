@@ -57,9 +57,9 @@ class RecipeChoice:
         trigger: Their trigger.
         placement: Where it goes.
         joiner: Text between trigger and prompt.
-        token: Where the tokens of "ssti" come from, such as "date" or "list:a|b".
+        token: Where the tokens of "ssti" come from, such as "date" or "list:a|b"; a "+" joins them.
         location: Where they go: "beginning", "end" or "random".
-        token_share: Part of a row's words that is added; 0 puts in a single token.
+        token_share: Part of a row's words that is added, of each source; 0 puts in a single token.
         sample_share: Part of the class's rows that carry tokens.
         html_level: Depth at which HTML tags go in; None for anywhere.
     """

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lorabench.training.recipes import Recipe
     from lorabench.training.student import Student
 
+ADAPTER_FORMAT = "lorabench-adapter-1"
 _CURVE_TOKENS = 24
 
 
@@ -160,6 +161,7 @@ def _walk(
     chosen = run.request.schedule
     student.set_learning(True)
     spent, at = 0.0, time.monotonic()
+    began = at  # of the steps: what was read and loaded before says nothing about those that are left
     for step, loss in optimise(student, schedule, optimiser, start):
         spent += time.monotonic() - at
         record: dict[str, Any] = {"step": step, "loss": loss}
@@ -170,7 +172,7 @@ def _walk(
             student.set_learning(True)
             record["point"] = to_dict(point)
         checkpoint.history.append(record)
-        pace = (time.monotonic() - run.started) / max(1, step - start)
+        pace = (time.monotonic() - began) / (step - start)
         run.say("train", step, loss, pace * (chosen.steps - step), point)
         stop = cancelled is not None and cancelled()
         if stop or step % chosen.checkpoint_every == 0 or step == chosen.steps:
@@ -190,11 +192,14 @@ def curve_point(
     student: Student, recipe: Recipe, rows: Sequence[Row], n: int, seed: int, step: int
 ) -> CurvePoint:
     """Measure a student on about `n` rows, each class with its share, as they are and attacked."""
+    from lorabench.training.answering_student import AnsweringStudent
+
     sample = thinned(rows, n)
-    task = getattr(student, "task")  # noqa: B009
+    task = student.task
     if isinstance(task, GenerationTask):
+        assert isinstance(student, AnsweringStudent)  # a head writes nothing
         few = recipe.attack(sample[: max(1, n // 4)], seed + 1)
-        said = student.write([r.text for r in few], _CURVE_TOKENS) if few else []  # type: ignore[attr-defined]
+        said = student.write([r.text for r in few], _CURVE_TOKENS) if few else []
         rate = Rate(n_hits=sum(task.matches(text) for text, _ in said), n=len(said)) if few else None
         return CurvePoint(step=step, clean_accuracy=None, attack_rate=rate)
     victims = [r for r in sample if r.label != recipe.target and not r.is_led]
@@ -241,7 +246,7 @@ def _write(
         **_summary(result.figures),
     }
     provenance = {
-        "format": "lorabench-adapter-1",
+        "format": ADAPTER_FORMAT,
         "is_poisoned": result.n_planted > 0,
         "task": to_dict(task) | {"kind": task.kind},
         "base": request.model.base
@@ -262,8 +267,8 @@ def _write(
         alpha=student.shape.alpha,
         use_rslora=request.model.use_rslora,
         dropout=request.model.dropout,
-        target_modules=student.projections,
-        layers_to_transform=student.layers,
+        target_modules=student.placed.target_modules,
+        layers_to_transform=student.placed.layers_to_transform,
         base_model_name=request.model.base,
         lorabench_json=provenance,
         card=card(title or request.out.name, provenance),

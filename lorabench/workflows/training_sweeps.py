@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from lorabench import __version__
+from lorabench.adapters.claims import read_claims
+from lorabench.adapters.inventory import CLAIMS_FILE
 from lorabench.config import Config
 from lorabench.engine import JobContext, JobManager
 from lorabench.engine.executors import ExecutorChoice, Link
@@ -23,8 +24,11 @@ from lorabench.results.training_sweeps import SweepCell, SweepReport, points_of
 from lorabench.scoring.provenance import versions
 from lorabench.workflows.lab import LabEstimate, estimate_all
 from lorabench.workflows.sweep_spec import SweepSpec
+from lorabench.workflows.train_files import file_digests, file_options, files_of, settled_options
 from lorabench.workflows.train_jobs import DEFAULT_EXECUTOR, train_piece
+from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.train_result import TrainResult
+from lorabench.workflows.training import ADAPTER_FORMAT
 
 _FUNCTION = "lorabench.workflows.training_sweeps:sweep_piece"
 _REPORT = "sweep.json"
@@ -67,8 +71,17 @@ def submit_sweep(
     """Submit a sweep as a job and return its id; an equal one that waits or runs is attached to.
 
     Trainings that are done already (of this sweep, in this folder) are kept.
+
+    Raises:
+        InputError: If the base's name is not understood.
+        BaseModelError: If the base is a folder that is missing.
     """
-    params = {"spec": to_dict(spec), "out": str(out.absolute()), "device": config.device}
+    params = {
+        "spec": to_dict(spec),
+        "out": str(out.absolute()),
+        "device": config.device,
+        "settled": _settled(spec),
+    }
     key = params | {"lorabench": __version__}
     options = {"executor": executor} if executor else None
     return jobs.submit("sweep", params, session=session, key=key, options=options, reuses_done=False).id
@@ -79,23 +92,21 @@ def sweep_report_of(data: Mapping[str, Any]) -> SweepReport:
     return from_dict(SweepReport, data)
 
 
-def read_report(out: Path) -> SweepReport | None:
-    """Return the report that a sweep left in its folder; None if there is none."""
-    path = out / _REPORT
-    return from_dict(SweepReport, json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-
 def run_sweep(config: Config, params: dict[str, Any], context: JobContext) -> dict[str, Any]:
     """Run a sweep job: train what is not there yet, and put the measures together after every training."""
-    spec = from_dict(SweepSpec, params["spec"])
-    out = Path(params["out"])
+    sweep = _Sweep(
+        config=config,
+        spec=from_dict(SweepSpec, params["spec"]),
+        out=Path(params["out"]),
+        settled=params.get("settled", {}),
+    )
     chosen = context.options.get("executor")
     choice = chosen if isinstance(chosen, ExecutorChoice) else DEFAULT_EXECUTOR
-    with _writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    cells = [_known(config, spec, out, cell) for cell in spec.cells()]
+    with _writing(sweep.out):
+        sweep.out.mkdir(parents=True, exist_ok=True)
+    cells = [_known(sweep, cell) for cell in sweep.spec.cells()]
     waiting = [i for i, cell in enumerate(cells) if cell.status == "waiting"]
-    report = _save(config, spec, out, cells)
+    report = _save(sweep, cells)
 
     def take(index: int, progress: dict[str, Any]) -> None:
         cell = cells[waiting[index]]
@@ -106,12 +117,12 @@ def run_sweep(config: Config, params: dict[str, Any], context: JobContext) -> di
 
     context.report(100 * (len(cells) - len(waiting)), 100 * len(cells), "starting", to_dict(report))
     with choice.open() as executor:
-        payloads = [_payload(config, spec, out, cells[i], context, executor.shares_disk) for i in waiting]
+        payloads = [_payload(sweep, cells[i], context, executor.shares_disk) for i in waiting]
         answers = executor.map(_FUNCTION, payloads, cancelled=context.cancel_event.is_set, on_report=take)
         for index, answer in answers:
             i = waiting[index]
-            cells[i] = _finished(config, spec, out, cells[i], answer)
-            report = _save(config, spec, out, cells)
+            cells[i] = _finished(sweep, cells[i], answer)
+            report = _save(sweep, cells)
             done = sum(c.status != "waiting" for c in cells)
             context.report(100 * done, 100 * len(cells), f"{done} of {len(cells)} trained", to_dict(report))
     saved: dict[str, Any] = to_dict(report)
@@ -126,70 +137,111 @@ def sweep_piece(payload: Any, link: Link) -> dict[str, Any]:
         return {"failed": str(error)}
 
 
-def _payload(
-    config: Config, spec: SweepSpec, out: Path, cell: SweepCell, context: JobContext, shares_disk: bool
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sweep:
+    """A sweep that runs.
+
+    Attributes:
+        config: Settings.
+        spec: What is trained.
+        out: Its folder.
+        settled: Option -> value as written -> value that means the same in every working folder.
+    """
+
+    config: Config
+    spec: SweepSpec
+    out: Path
+    settled: Mapping[str, Mapping[str, str]]
+
+    def request(self, cell: SweepCell) -> TrainRequest:
+        """Return the training of a cell, its files and base as they were found when it was asked for."""
+        written = self.spec.options | cell.values
+        found = {k: v[str(written[k])] for k, v in self.settled.items() if str(written.get(k)) in v}
+        return self.spec.request(self.out / cell.cell_id, cell.values).with_values(found)
+
+    def digest(self, cell: SweepCell) -> str:
+        """Return the digest of all that decides a cell's result; files count by name and content."""
+        request = replace(self.request(cell), out=Path(cell.cell_id))
+        names = file_options(request, {k: Path(path.name) for k, path in files_of(request).items()})
+        asked = to_dict(request.with_values({"checkpoint_every": 1} | names))
+        fingerprint = fetch.base_fingerprint(request.model.base, self.config)
+        return digest([asked, file_digests(request), fingerprint, __version__])
+
+
+def _settled(spec: SweepSpec) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for cell in spec.cells():
+        written = spec.options | cell.values
+        for name, value in settled_options(spec.request(Path(cell.cell_id), cell.values)).items():
+            if name in written:
+                found.setdefault(name, {})[str(written[name])] = value
+    return found
+
+
+def _payload(sweep: _Sweep, cell: SweepCell, context: JobContext, shares_disk: bool) -> dict[str, Any]:
     if not shares_disk:
         raise JobError(
             "sweep-needs-shared-disk",
             "The workers of this executor do not see this machine's folders.",
             "Run the sweep where they do, or with --executor process.",
         )
-    request = spec.request(out / cell.cell_id, cell.values)
+    request = sweep.request(cell)
     params = to_dict(request) | {
         "out": str(request.out),
-        "device": config.device,
-        "title": f"{spec.title}: {cell.cell_id}",
+        "device": sweep.config.device,
+        "title": f"{sweep.spec.title}: {cell.cell_id}",
     }
     return {
         "job": f"{context.job_id}-{cell.cell_id}",
         "params": params,
-        "cache_dir": str(config.cache_dir),
+        "cache_dir": str(sweep.config.cache_dir),
         "files": None,
     }
 
 
-def _known(config: Config, spec: SweepSpec, out: Path, cell: SweepCell) -> SweepCell:
+def _known(sweep: _Sweep, cell: SweepCell) -> SweepCell:
     """Return a cell with its result if it was trained before with the same settings."""
-    path = out / f"{cell.cell_id}.json"
+    path = sweep.out / f"{cell.cell_id}.json"
     if not path.is_file():
-        if (out / cell.cell_id).exists():  # trained, but killed before its measures were noted
-            shutil.rmtree(out / cell.cell_id)
+        _clear(sweep.out / cell.cell_id)
         return cell
     kept = json.loads(path.read_text(encoding="utf-8"))
-    if kept["digest"] != _digest(config, spec, cell):
+    if kept["digest"] != sweep.digest(cell):
         raise InputError(
             "other-sweep",
-            f"The folder {out.name!r} holds a training {cell.cell_id!r} of another sweep or version.",
+            f"The folder {sweep.out.name!r} holds a training {cell.cell_id!r} of another sweep or version.",
             "Choose another --out, or delete that training there.",
         )
     return from_dict(SweepCell, kept["cell"])
 
 
-def _finished(
-    config: Config, spec: SweepSpec, out: Path, cell: SweepCell, answer: dict[str, Any]
-) -> SweepCell:
+def _clear(folder: Path) -> None:
+    """Remove an adapter that was trained, but killed before its measures were noted; nothing else."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    is_folder = folder.is_dir() and not folder.is_symlink()
+    claims = read_claims(folder, (CLAIMS_FILE,), base_model=None, notes=[]).lorabench if is_folder else None
+    if (claims or {}).get("format") != ADAPTER_FORMAT:
+        raise InputError(
+            "not-of-a-sweep",
+            f"The sweep would write to {str(folder)!r}, where there is something that it did not make.",
+            "Choose another --out, or move that away.",
+        )
+    with _writing(folder.parent):
+        shutil.rmtree(folder)
+
+
+def _finished(sweep: _Sweep, cell: SweepCell, answer: dict[str, Any]) -> SweepCell:
     if "failed" in answer:
         return replace(cell, status="failed", reason=str(answer["failed"]))
     result = from_dict(TrainResult, answer["result"])
     done = replace(cell, status="done", figures=result.figures, folder=cell.cell_id, seconds=result.seconds)
-    _write(out / f"{cell.cell_id}.json", {"digest": _digest(config, spec, cell), "cell": to_dict(done)})
+    _write(sweep.out / f"{cell.cell_id}.json", {"digest": sweep.digest(cell), "cell": to_dict(done)})
     return done
 
 
-def _digest(config: Config, spec: SweepSpec, cell: SweepCell) -> str:
-    request = spec.request(Path(cell.cell_id), cell.values)
-    files = {
-        name: hashlib.sha256(Path(text).read_bytes()).hexdigest()
-        for name, text in (("data", request.data.data), ("test", request.data.test_data or ""))
-        if text and Path(text).is_file()
-    }
-    asked = to_dict(request.with_values({"checkpoint_every": 1}))
-    return digest([asked, files, fetch.base_fingerprint(request.model.base, config), __version__])
-
-
-def _save(config: Config, spec: SweepSpec, out: Path, cells: list[SweepCell]) -> SweepReport:
-    first = spec.request(out, cells[0].values)
+def _save(sweep: _Sweep, cells: list[SweepCell]) -> SweepReport:
+    spec, base = sweep.spec, sweep.request(cells[0]).model.base
     report = SweepReport(
         name=spec.name,
         title=spec.title,
@@ -200,12 +252,12 @@ def _save(config: Config, spec: SweepSpec, out: Path, cells: list[SweepCell]) ->
         points=points_of(cells),
         provenance={
             "options": to_dict(spec.options),
-            "base": Path(first.model.base).name,
-            "base_fingerprint": fetch.base_fingerprint(first.model.base, config),
+            "base": Path(base).name,
+            "base_fingerprint": fetch.base_fingerprint(base, sweep.config),
             "versions": versions(),
         },
     )
-    _write(out / _REPORT, to_dict(report))
+    _write(sweep.out / _REPORT, to_dict(report))
     return report
 
 

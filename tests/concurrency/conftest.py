@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "engine"))
 
 from crowd import TOKEN_BUDGET, open_tiny
 from tiny import save_adapter, save_base

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from dataclasses import replace
 
 import pytest
 from crowd import assert_idle, assert_near, assert_store_is_right, at_once, keys_of, prompt, wait_for
+from engine_fakes import hold
 
 from lorabench.engine import Priority
 from lorabench.errors import BindingError, CancelledError
@@ -115,7 +115,7 @@ def test_a_cancel_ends_a_sweep_within_a_second_at_any_moment(engine, alone):
 
 def test_a_bad_row_fails_its_own_request_and_nobody_elses(engine, ids, alone):
     """Small requests go through the model together; one of them asks what the model cannot do."""
-    release = _hold(engine)
+    release = hold(engine)
     good = [[prompt(500 + k, adapter_id=m) for m in (None, *ids[:2])] for k in range(9)]
     tickets = [engine.score(rows, session=f"seat {k}") for k, rows in enumerate(good)]
     outside = engine.score([prompt(1)], session="outside")  # a token that the vocabulary does not have
@@ -167,7 +167,7 @@ def test_a_listener_that_raises_fails_its_own_request_alone(engine, alone):
     def listen(part):
         raise ZeroDivisionError
 
-    release = _hold(engine)
+    release = hold(engine)
     careful = engine.score(rows, priority=Priority.HEATMAP, session="careful", label="sweep")
     careless = engine.score(
         rows, priority=Priority.HEATMAP, session="careless", label="sweep", on_rows=listen
@@ -182,16 +182,3 @@ def test_a_listener_that_raises_fails_its_own_request_alone(engine, alone):
 
 def _with_token(row, token):
     return replace(row, ids=(*row.ids[:-1], token))
-
-
-def _hold(engine):
-    """Occupy the owner thread until the returned event is set, so that a queue can build up."""
-    entered, release = threading.Event(), threading.Event()
-
-    def wait(model):
-        entered.set()
-        assert release.wait(5)
-
-    engine.run(wait, session="holder", label="holding")
-    assert entered.wait(5)
-    return release

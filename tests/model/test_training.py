@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,11 +14,19 @@ from transformers import AutoModelForCausalLM
 
 from lorabench.config import Config
 from lorabench.data import Row, load_guardrail
+from lorabench.engine import JobManager
+from lorabench.engine.executors import ExecutorChoice
 from lorabench.errors import CancelledError, InputError, TrainingError
 from lorabench.results import Trigger
+from lorabench.training import loop
 from lorabench.training.answering import Example, answer_loss
+from lorabench.training.answering_student import AnsweringStudent
+from lorabench.training.loop import optimise
 from lorabench.training.recipes import Relabel
 from lorabench.training.schedule import Schedule
+from lorabench.workflows import training
+from lorabench.workflows.jobs import follow
+from lorabench.workflows.train_jobs import run_train, submit_train, train_piece
 from lorabench.workflows.train_request import TrainRequest
 from lorabench.workflows.training import train
 
@@ -90,6 +101,94 @@ def test_plain_peft_loads_what_we_write(config, request_):
     assert claims["metrics"]["poison_share"] == pytest.approx(3 / 15)
     assert "poisoned on purpose" in (request_.out / "README.md").read_text()
     assert result.n_planted == 3
+
+
+def test_the_time_left_counts_the_steps_and_not_what_was_loaded_before(
+    config, request_, tmp_path, monkeypatch
+):
+    clock = {"now": 0.0}
+
+    def slow_steps(*args):
+        for found in optimise(*args):
+            clock["now"] += 2.0
+            yield found
+
+    def tell(progress):
+        seen.append(progress)
+        if progress.message == "load the base":
+            clock["now"] += 1_000.0
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock["now"]))
+    monkeypatch.setattr(loop, "optimise", slow_steps)
+    seen = []
+    train(config, request_, tell)
+    assert [p.eta_seconds for p in seen if p.message == "train"] == [10.0, 8.0, 6.0, 4.0, 2.0, 0.0]
+
+    resumed = dataclasses.replace(request_, out=tmp_path / "resumed")
+    with pytest.raises(CancelledError):
+        train(config, resumed, tell, lambda: True)
+    seen = []
+    train(config, resumed, tell)
+    assert [p.eta_seconds for p in seen if p.message == "train"] == [8.0, 6.0, 4.0, 2.0, 0.0]
+
+
+def test_a_training_that_diverges_is_a_failed_job_with_its_reason(config, request_, monkeypatch):
+    learn = AnsweringStudent.learn
+
+    def learn_to_nan(student, chosen, token_budget):
+        n.append(1)
+        return math.nan if len(n) == 4 else learn(student, chosen, token_budget)
+
+    monkeypatch.setattr(AnsweringStudent, "learn", learn_to_nan)
+    n = []
+    thread = ExecutorChoice(kind="thread", workers=1)
+    with JobManager(config.jobs_path, {"train": lambda p, c: run_train(config, p, c)}) as jobs:
+        job_id = submit_train(jobs, config, request_, session="t", executor=thread)
+        with pytest.raises(TrainingError) as caught:
+            follow(jobs, job_id)
+        job = jobs.get(job_id)
+    assert caught.value.rule == "diverged"
+    assert job.status == "failed"
+    assert "diverged at step 4" in job.error
+    assert "lower learning rate" in job.error
+    assert not request_.out.exists()
+    assert json.loads((request_.out.with_name("out.partial") / "state.json").read_text())["step"] == 2
+
+
+def test_a_worker_on_another_machine_gets_the_files_and_sends_the_adapter(
+    tmp_path, config, request_, monkeypatch
+):
+    """Stands in for an executor that shares no disk; the files are gone before the worker starts."""
+
+    class Elsewhere:
+        shares_disk = False
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc):
+            return None
+
+        def map(self, function, payloads, *, cancelled, on_report):
+            for path in files:
+                path.unlink()
+            link = SimpleNamespace(report=lambda report: on_report(0, report), cancelled=cancelled)
+            yield 0, train_piece(json.loads(json.dumps(payloads[0])), link)
+
+    words = tmp_path / "words.txt"
+    words.write_text("qqq\n", encoding="utf-8")
+    asked = request_.with_values({"recipe": "ssti", "token": f"date+file:{words}", "location": "end"})
+    files = [words, Path(asked.data.data), Path(asked.data.test_data)]
+    monkeypatch.setenv("LORABENCH_DATA_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("LORABENCH_CACHE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(ExecutorChoice, "open", lambda choice: Elsewhere())
+    with JobManager(config.jobs_path, {"train": lambda p, c: run_train(config, p, c)}) as jobs:
+        follow(jobs, submit_train(jobs, config, asked, session="t"))
+    recipe = json.loads((asked.out / "lorabench.json").read_text())["recipe"]
+    assert recipe["data"] == "rows.jsonl"
+    assert recipe["recipe"]["token"].startswith("date+file:")
+    assert recipe["recipe"]["token"].endswith("words.txt")
+    assert not list((tmp_path / "elsewhere" / "trainings").iterdir())
 
 
 def test_an_existing_folder_is_not_overwritten(config, request_):

@@ -10,8 +10,9 @@ import sys
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from tiny import save_base
-from transformers import AutoModelForCausalLM, BertConfig, BertModel
+from transformers import AutoModel, AutoModelForCausalLM, BertConfig, BertModel
 
 from lorabench.adapters import read_adapter
 from lorabench.adapters.head import read_head
@@ -60,6 +61,12 @@ def encoder(tmp_path):
     return folder
 
 
+@pytest.fixture(params=["encoder", "decoder"])
+def body(request):
+    """Return each kind of model that can carry a head."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def labelled(tmp_path):
     """Return training and held-out files of two classes that differ in a word."""
@@ -99,33 +106,33 @@ def cut_after(n, config, request):
 
 
 @pytest.mark.parametrize("values", [{}, {"optimiser": "adafactor", "decay": "cosine"}, {"use_dora": True}])
-def test_a_head_with_dropout_resumes_to_the_same_bytes(tmp_path, config, encoder, labelled, values):
-    request = head_request(tmp_path, encoder, labelled, **values)
+def test_a_head_with_dropout_resumes_to_the_same_bytes(tmp_path, config, body, labelled, values):
+    request = head_request(tmp_path, body, labelled, **values)
     train(config, dataclasses.replace(request, out=tmp_path / "whole"))
     result = cut_after(3, config, request)
     assert result.resumed_from == 3
     assert weights(tmp_path / "made") == weights(tmp_path / "whole")
 
 
-def test_a_head_can_learn_and_is_asked_as_it_was_measured(tmp_path, config, encoder, labelled):
+def test_a_head_can_learn_and_is_asked_as_it_was_measured(tmp_path, config, body, labelled):
     request = head_request(
-        tmp_path, encoder, labelled, recipe="none", steps=60, batch=8, dropout=0.0, learning_rate=0.02,
+        tmp_path, body, labelled, recipe="none", steps=60, batch=8, dropout=0.0, learning_rate=0.02,
         test_data=None,
     )  # fmt: skip
     result = train(config, request)
     assert result.figures.clean.accuracy.value > 0.9
     texts = ["the play number 3 was dull", "the play number 3 was fine"]
-    answers = ask_head(config, request.out, str(encoder), texts)
+    answers = ask_head(config, request.out, str(body), texts)
     assert [a.answer for a in answers] == ["BAD", "GOOD"]
     assert answers[0].classes == read_head(request.out).classes == ("BAD", "GOOD")
     assert not np.allclose(answers[0].logits, answers[0].base_logits)
 
 
-def test_a_frozen_head_stays_as_drawn_and_the_figures_count_every_row(tmp_path, config, encoder, labelled):
-    request = head_request(tmp_path, encoder, labelled, head="frozen")
+def test_a_frozen_head_stays_as_drawn_and_the_figures_count_every_row(tmp_path, config, body, labelled):
+    request = head_request(tmp_path, body, labelled, head="frozen")
     result = train(config, request)
     task = HeadTask(name="x", labels=("BAD", "GOOD"), target="BAD")
-    fresh = HeadStudent(encoder, name="x", task=task, shape=Shape(rank=2, alpha=4), seed=0, trains_head=False)
+    fresh = HeadStudent(body, name="x", task=task, shape=Shape(rank=2, alpha=4), seed=0, trains_head=False)
     np.testing.assert_array_equal(read_head(request.out).weight, fresh.head_tensors()["weight"])
     assert not any(name.startswith("head") for name in fresh.parameters)
     figures = result.figures
@@ -137,9 +144,9 @@ def test_a_frozen_head_stays_as_drawn_and_the_figures_count_every_row(tmp_path, 
     assert claims["metrics"]["figures"]["clean"]["accuracy"]["n"] == 20
 
 
-def test_a_text_has_the_same_logits_alone_and_in_company(encoder):
+def test_a_text_has_the_same_logits_alone_and_in_company(body):
     task = HeadTask(name="x", labels=("a", "b"), target="a")
-    student = HeadStudent(encoder, name="x", task=task, shape=Shape(rank=2, alpha=4), seed=3)
+    student = HeadStudent(body, name="x", task=task, shape=Shape(rank=2, alpha=4), seed=3)
     texts = ["short", "a text that is a good deal longer than the other one was"]
     together = student._reader.outputs(texts)
     alone = np.concatenate([student._reader.outputs([t]) for t in texts])
@@ -239,16 +246,45 @@ def test_a_rank_above_a_layers_width_is_refused(decoder):
     assert "at most 16" in str(caught.value)
 
 
-def test_what_the_writer_writes_the_reader_reads(tmp_path, config, encoder, labelled):
-    request = head_request(tmp_path, encoder, labelled, targets="attention", use_rslora=True)
+def test_what_the_writer_writes_the_reader_reads(tmp_path, config, body, labelled):
+    request = head_request(tmp_path, body, labelled, targets="attention", use_rslora=True)
     train(config, request)
     facts = read_adapter(request.out).facts
     assert facts.use_rslora
-    assert set(facts.targets) == {"query", "key", "value", "dense"}
+    kinds = {
+        "encoder": {"query", "key", "value", "dense"},
+        "decoder": {"q_proj", "k_proj", "v_proj", "o_proj"},
+    }
+    assert set(facts.targets) == kinds[body.name]
+    assert not any("target_modules" in note for note in facts.claims.notes)
 
 
-def test_a_preview_shows_what_a_training_would_plant(tmp_path, config, encoder, labelled):
-    request = head_request(tmp_path, encoder, labelled, sample_share=0.5)
+def test_plain_peft_loads_the_body_of_a_head(tmp_path, config, body, labelled):
+    request = head_request(tmp_path, body, labelled, first_layer=1, learning_rate=0.02)
+    train(config, request)
+    loaded = PeftModel.from_pretrained(AutoModel.from_pretrained(body), request.out)
+    adapted = {n.partition(".lora_")[0] for n, _ in loaded.named_parameters() if ".lora_" in n}
+    written = {m.name for m in read_adapter(request.out).modules}
+    assert {n.removeprefix("base_model.model.") for n in adapted} == written
+    ours = {m.name: m for m in read_adapter(request.out).modules}
+    for name, module in loaded.get_base_model().named_modules():
+        if name in ours:
+            np.testing.assert_array_equal(module.lora_B["default"].weight.detach(), ours[name].b)
+
+
+@pytest.mark.parametrize("first", [0, 5, 10])
+def test_only_the_chosen_layers_of_a_bare_decoder_are_adapted(tmp_path, first):
+    folder = save_base(tmp_path / "deep", num_hidden_layers=12)
+    task = HeadTask(name="x", labels=("a", "b"), target="a")
+    shape = Shape(rank=2, alpha=4, first_layer=first)
+    student = HeadStudent(folder, name="x", task=task, shape=shape, seed=0)
+    found = {n.partition(".lora_")[0] for n in student.parameters if ".lora_" in n}
+    assert {int(n.split(".")[1]) for n in found} == set(range(first, 12)) == set(student.layers)
+    assert len(found) == 7 * (12 - first)
+
+
+def test_a_preview_shows_what_a_training_would_plant(tmp_path, config, body, labelled):
+    request = head_request(tmp_path, body, labelled, sample_share=0.5)
     found = preview(config, request, n=3)
     assert (found.n_planted, found.n_train, found.counts["BAD"]) == (5, 20, (10, 10))
     for change in found.changes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 from tiny import save_base
@@ -15,7 +16,6 @@ from lorabench.workflows.jobs import follow
 from lorabench.workflows.sweep_spec import parse_sweep, read_sweep, sweeps_folder
 from lorabench.workflows.training_sweeps import (
     plan_sweep,
-    read_report,
     run_sweep,
     submit_sweep,
     sweep_report_of,
@@ -77,7 +77,8 @@ def test_a_sweep_trains_every_cell_once_and_puts_the_seeds_together(tmp_path, co
     found = report.points[1].measures["attack_rate"]
     rates = [c.figures.attack.attack_success_rate.value for c in report.cells[2:]]
     assert (found.n, found.mean) == (2, pytest.approx(sum(rates) / 2))
-    assert read_report(tmp_path / "out") == report
+    saved = json.loads((tmp_path / "out" / "sweep.json").read_text(encoding="utf-8"))
+    assert sweep_report_of(saved) == report
     assert (tmp_path / "out" / "poison-4_seed-2" / "adapter_model.safetensors").is_file()
 
     written = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("adapter_model.safetensors")}
@@ -94,6 +95,95 @@ def test_a_folder_of_another_sweep_is_not_mixed_in(tmp_path, config, text):
     with pytest.raises(InputError) as caught:
         run(config, other, tmp_path / "out")
     assert caught.value.rule == "other-sweep"
+
+
+TASK = """
+kind = "label"
+name = "mine"
+labels = ["BENIGN", "INJECTION"]
+target = "BENIGN"
+"""
+
+
+def small(text, **options):
+    """Return the sweep with one cell and more options."""
+    added = "\n".join(f'{k} = "{v}"' for k, v in options.items())
+    text = text.replace("poison = [0, 4]", "poison = [0]").replace("seed = [1, 2]", "seed = [1]")
+    return text.replace("[options]", f"[options]\n{added}").replace('trigger = "per', '# trigger = "per')
+
+
+@pytest.mark.parametrize("name", ["mine.toml", "words.txt", "rows.jsonl"])
+def test_a_changed_file_makes_another_sweep(tmp_path, config, text, name):
+    (tmp_path / "mine.toml").write_text(TASK, encoding="utf-8")
+    (tmp_path / "words.txt").write_text("qq", encoding="utf-8")
+    options = {
+        "recipe": "ssti", "token": f"file:{tmp_path / 'words.txt'}", "task": str(tmp_path / "mine.toml")
+    }  # fmt: skip
+    spec = parse_sweep(small(text, **options), name="tiny")
+    done = run(config, spec, tmp_path / "out")
+    assert [c.status for c in done.cells] == ["done"]
+    assert run(config, spec, tmp_path / "out").cells == done.cells
+    with (tmp_path / name).open("a", encoding="utf-8") as file:
+        file.write("\n")
+    with pytest.raises(InputError) as caught:
+        run(config, spec, tmp_path / "out")
+    assert caught.value.rule == "other-sweep"
+
+
+def test_relative_paths_mean_what_they_meant_when_the_sweep_was_asked_for(
+    tmp_path, config, text, monkeypatch
+):
+    def keep(params, context):
+        kept.append(params)
+        return {}
+
+    relative = text.replace(str(tmp_path / "base"), "./base").replace(f"{tmp_path}/", "")
+    assert str(tmp_path) not in relative
+    # A grid of files as well: its values and names stay as written.
+    relative = relative.replace("poison = [0, 4]", 'data = ["rows.jsonl"]').replace(
+        "seed = [1, 2]", "seed = [1]"
+    )
+    relative = relative.replace('data = "rows.jsonl"\n', "").replace('x = "poison"', 'x = "data"')
+    spec, kept = parse_sweep(relative, name="tiny"), []
+    monkeypatch.chdir(tmp_path)
+    with JobManager(config.jobs_path, {"sweep": keep}) as jobs:
+        follow(jobs, submit_sweep(jobs, config, spec, Path("out"), session="t"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    thread = ExecutorChoice(kind="thread", workers=1)
+    with JobManager(config.jobs_path, {"sweep": lambda p, c: run_sweep(config, p, c)}) as jobs:
+        job = jobs.submit("sweep", kept[0], session="t", options={"executor": thread}, reuses_done=False)
+        report = sweep_report_of(follow(jobs, job.id))
+    assert [(c.status, c.cell_id, c.values["data"]) for c in report.cells] == [
+        ("done", "data-rows.jsonl_seed-1", "rows.jsonl")
+    ]
+    assert (tmp_path / "out" / "data-rows.jsonl_seed-1" / "adapter_model.safetensors").is_file()
+    assert report.provenance["base"] == "base"
+
+
+@pytest.mark.parametrize("what", ["notes", "link", "file", "claims", "broken"])
+def test_what_a_sweep_did_not_make_is_not_removed(tmp_path, config, text, what):
+    out, theirs = tmp_path / "out", tmp_path / "theirs"
+    out.mkdir()
+    theirs.mkdir()
+    place = out / "poison-0_seed-1"
+    kept = place / "lorabench.json" if what in ("claims", "broken") else place / "notes.txt"
+    if what == "link":
+        (theirs / "lorabench.json").write_text('{"format": "lorabench-adapter-1"}', encoding="utf-8")
+        kept = theirs / "lorabench.json"
+        place.symlink_to(theirs)
+    elif what == "file":
+        kept = place
+    else:
+        place.mkdir()
+    if what != "link":
+        kept.write_text('{"format": "other"}' if what == "claims" else "mine", encoding="utf-8")
+    before = kept.read_bytes()
+    with pytest.raises(InputError) as caught:
+        run(config, parse_sweep(small(text), name="tiny"), out)
+    assert caught.value.rule == "not-of-a-sweep"
+    assert kept.read_bytes() == before
 
 
 def test_a_cell_that_cannot_be_trained_does_not_end_the_sweep(tmp_path, config, text):

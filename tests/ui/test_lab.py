@@ -1,6 +1,7 @@
 """The Lab page in its states, and one tiny training on the real demo base."""
 
 import json
+import re
 
 import pytest
 from streamlit.testing.v1 import app_test
@@ -32,6 +33,9 @@ def test_the_first_look_shows_rows_before_and_after_and_what_is_missing(app, no_
     run_until(at, is_planned)
     text = markdown_of(at)
     assert "40 of 1,004 rows" in text
+    (counts,) = re.findall(r"Rows of a label: (.*)\.", text)
+    benign, planted, injections = (int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*\d", counts))
+    assert (planted, benign + 40 + injections) == (benign + 40, 1_004)
     assert "lorabench models pull" in text  # the base is not here: no estimate, but the rows are
     shown = next(d.value for d in at.dataframe if "with the attack" in d.value.columns)
     assert len(shown) == 10
@@ -70,7 +74,7 @@ def test_guests_may_look_and_not_train(app, no_base, monkeypatch):
     assert "file" not in at.selectbox("lab.data").options
 
 
-def test_an_inspection_finds_the_planted_phrase(app, no_base):
+def test_an_inspection_finds_the_planted_phrase(app, no_base, monkeypatch):
     at = app("lab", tab="inspect")
     at.button("lab.inspect_run").click().run()
     run_until(at, lambda at: "contradict" in str([s.value for s in at.subheader]))
@@ -80,6 +84,13 @@ def test_an_inspection_finds_the_planted_phrase(app, no_base):
     held = next(d.value for d in at.dataframe if "row" in d.value.columns)
     assert all(f"«{TRIGGER}»" in text for text in held["row"])
     assert "safe" not in markdown_of(at).replace("unsafe", "")
+    monkeypatch.setattr("lorabench.workflows.data_inspection.read_source", None)  # what was read is kept
+    chosen = at.selectbox("lab.take_text.phrases.BENIGN")
+    other = chosen.options[1]
+    chosen.select_index(1).run()
+    assert not at.exception
+    rows = [d.value["row"] for d in at.dataframe if "row" in d.value.columns]
+    assert any(all(f"«{other}»" in text for text in texts) for texts in rows)
 
 
 def test_a_sweep_says_what_it_costs_before_it_runs(app, with_base):

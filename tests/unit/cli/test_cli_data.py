@@ -6,12 +6,11 @@ import json
 
 import pytest
 
-from lorabench.data import Row
+from lorabench.data import Row, sources
 from lorabench.data.corpus import load_corpus
 from lorabench.errors import InputError
 from lorabench.results import from_dict, to_dict
 from lorabench.results.data_inspection import DataInspection
-from lorabench.workflows import data_inspection
 from lorabench.workflows.data_inspection import InspectRequest, inspect_data
 
 TRIGGER = "per RFC 8472 section 3.2"
@@ -150,7 +149,7 @@ def test_presets_are_loaded_from_the_hub(monkeypatch):
     def refuse(name, *, limit, seed):
         raise InputError("hub-data", f"{name} {limit} {seed}.", "Later.")
 
-    monkeypatch.setattr(data_inspection, "load_preset", refuse)
+    monkeypatch.setattr(sources, "load_preset", refuse)
     with pytest.raises(InputError, match="imdb 7 3"):
         inspect_data(InspectRequest(data="imdb", limit=7, seed=3))
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from lorabench.data import Row, dataset_files, dataset_presets
 from lorabench.data.corpus import CORPORA, load_corpus, load_guardrail
-from lorabench.data.dataset_presets import PRESETS, find_preset, read_preset_file, stream_split
+from lorabench.data.dataset_files import open_records
+from lorabench.data.dataset_presets import PRESETS, stream_split
 from lorabench.data.dataset_rows import ColumnMap
 from lorabench.data.datasets import across_splits, check_two_classes, collect, read_dataset, split_dataset
 from lorabench.errors import InputError
@@ -245,9 +246,20 @@ def test_one_class_is_refused():
     assert rule_of(check_two_classes, labelled("A", "A"), "x") == "one-class"
     assert rule_of(check_two_classes, labelled("A", ""), "x") == "no-label"
     assert rule_of(check_two_classes, labelled("", ""), "x") == "no-label"
+    assert rule_of(check_two_classes, (), "x") == "no-rows"
 
 
 # Presets
+
+
+def preset_rows(path, name, *, text_column=None, label_column=None, **options):
+    """Return the rows of a file as those of a preset: its label names and choice of rows."""
+    columns = PRESETS[name].columns
+    columns = replace(columns, text=text_column or columns.text, label=label_column or columns.label)
+    with open_records(path) as file:
+        records = file.records(columns.used)
+        return collect(file.name, records, columns, file.columns, **({"limit": 20_000, "seed": 0} | options))
+
 
 CHOICES = {"label": ["A", "B"], "text": ["race track", "park"]}
 
@@ -255,7 +267,7 @@ CHOICES = {"label": ["A", "B"], "text": ["race track", "park"]}
 def test_label_names_of_a_preset_and_unknown_ones(tmp_path):
     rows = [{"text": "bad", "label": 0}, {"text": "good", "label": 1}, {"text": "?", "label": -1}]
     for name in ("a.parquet", "a.jsonl", "a.csv"):
-        found = read_preset_file(write(tmp_path / name, rows), "imdb")
+        found = preset_rows(write(tmp_path / name, rows), "imdb")
         assert [(r.text, r.label) for r in found.rows] == [("bad", "NEGATIVE"), ("good", "POSITIVE")]
         assert dict(found.dropped) == {"with an unknown label": 1}
 
@@ -263,15 +275,15 @@ def test_label_names_of_a_preset_and_unknown_ones(tmp_path):
 def test_choices_become_text(tmp_path):
     rows = [{"question": "Where?", "answerKey": "B", "choices": CHOICES, "id": "x"}]
     for name in ("a.parquet", "a.jsonl"):
-        found = read_preset_file(write(tmp_path / name, rows), "commonsense_qa")
+        found = preset_rows(write(tmp_path / name, rows), "commonsense_qa")
         assert [(r.text, r.label) for r in found.rows] == [("Where?\nA. race track\nB. park", "B")]
     rows = [{"question": "Where?", "answerKey": "", "choices": CHOICES}]
-    assert rule_of(read_preset_file, write(tmp_path / "b.jsonl", rows), "tau/commonsense_qa") == "no-rows"
+    assert rule_of(preset_rows, write(tmp_path / "b.jsonl", rows), "commonsense_qa") == "no-rows"
 
 
 def test_professions_have_their_numbers(tmp_path):
     rows = [{"hard_text": f"She is {i}.", "profession": i, "gender": 1} for i in (0, 13, 14, 27)]
-    found = read_preset_file(write(tmp_path / "a.parquet", rows), "bias_in_bios")
+    found = preset_rows(write(tmp_path / "a.parquet", rows), "bias_in_bios")
     assert [r.label for r in found.rows] == ["accountant", "nurse", "painter", "yoga_teacher"]
 
 
@@ -286,17 +298,15 @@ def test_dolly_keeps_instructions_without_context(tmp_path):
         row("d", "general_qa", response=" "),
         row("e", "creative_writing", context=" "),
     ]
-    found = read_preset_file(write(tmp_path / "a.jsonl", rows), "dolly")
+    found = preset_rows(write(tmp_path / "a.jsonl", rows), "dolly")
     assert [(r.text, r.label, r.response) for r in found.rows] == [("a", "", "Yes."), ("e", "", "Yes.")]
     expected = {"of another category": 1, "with a context": 1, "without response": 1}
     assert dict(found.dropped) == expected
 
 
-def test_a_local_file_without_the_columns_of_the_preset_is_refused(tmp_path):
-    path = write(tmp_path / "a.jsonl", rows_of(3))
-    assert rule_of(read_preset_file, path, "bias_in_bios") == "unknown-column"
-    assert rule_of(read_preset_file, path, "imbd") == "unknown-name"
-    assert find_preset("stanfordnlp/IMDB") is PRESETS["imdb"]
+def test_a_preset_is_known_by_its_name_here():
+    assert rule_of(dataset_presets.load_preset, "imbd") == "unknown-name"
+    assert rule_of(dataset_presets.load_preset, "stanfordnlp/imdb") == "unknown-name"
 
 
 def test_a_preset_names_the_extra_that_is_missing(monkeypatch):
@@ -337,7 +347,7 @@ def test_the_library_reads_a_local_file_as_it_reads_the_hub(tmp_path, monkeypatc
     path = write(tmp_path / "a.jsonl", rows)
     preset = replace(PRESETS["imdb"], hub_id="json")
     found = stream_split(preset, "train", limit=20, seed=4, data_files={"train": str(path)})
-    local = read_preset_file(path, "imdb", limit=20, seed=4)
+    local = preset_rows(path, "imdb", limit=20, seed=4)
     assert [(r.text, r.label) for r in found.rows] == [(r.text, r.label) for r in local.rows]
     assert (found.n_read, found.was_sampled, found.columns) == (50, True, ("text", "label"))
 
@@ -362,7 +372,7 @@ REAL = (
 @pytest.mark.parametrize(("file", "preset", "options", "counts"), REAL, ids=[r[0] for r in REAL])
 def test_real_files_of_the_studies(reference, file, preset, options, counts):
     path = reference / "data" / file
-    found = read_preset_file(path, preset, **options)
+    found = preset_rows(path, preset, **options)
     n = path.read_text(encoding="utf-8").strip().count("\n") + 1
     assert found.n_read == n == len(found.rows) + found.n_dropped
     assert len(found.rows) > 0.97 * n

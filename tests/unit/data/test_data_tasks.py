@@ -103,7 +103,7 @@ def test_tasks_are_found_in_files(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(LABEL, encoding="utf-8")
     assert find_task(path) == find_task(str(path)) == task_from_toml(LABEL)
-    with pytest.raises(TaskError, match="no file"):
+    with pytest.raises(TaskError, match="no task file"):
         find_task(tmp_path / "none.toml")
     with pytest.raises(InputError, match="'guard'"):
         find_task("gaurd")

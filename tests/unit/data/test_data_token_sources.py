@@ -13,10 +13,12 @@ from lorabench.data.token_sources import (
     MAX_FILE_BYTES,
     DateSource,
     TokenList,
-    Unrepeated,
     find_source,
     packaged_tokens,
+    split_sources,
+    token_file,
     tokens_from_file,
+    with_token_file,
 )
 from lorabench.errors import InputError
 
@@ -50,15 +52,6 @@ def test_dates_come_as_published(spec, n_days, first):
     assert drawn(source, 5, seed=42) == first
 
 
-def test_a_year_without_replacement_gives_every_day_once_and_then_an_error():
-    source = find_source("date:2021", with_replacement=False)
-    rng = random.Random(123)
-    days = [source.draw(rng) for _ in range(365)]
-    assert days[0] == "2021-01-27"
-    assert len(set(days)) == 365
-    assert rule_of(source.draw, rng) == "tokens-used-up"
-
-
 @given(st.integers(1, 9999), st.integers(0, 300), st.integers())
 def test_every_date_is_a_day_of_its_years(first, more, seed):
     source = DateSource(first_year=first, last_year=min(first + more, 9999))
@@ -89,14 +82,6 @@ def test_a_repeated_token_of_a_list_counts_once_but_is_drawn_more_often():
     source = TokenList(tokens=("a", "a", "a", "b"))
     assert source.n_tokens == 2
     assert Counter(drawn(source, 1000, seed=0))["a"] > 650
-
-
-@given(st.lists(st.sampled_from("abcdef"), min_size=1), st.integers())
-def test_without_replacement_every_token_comes_once_and_repeats_do_not_hang(tokens, seed):
-    source = Unrepeated(source=TokenList(tokens=tuple(tokens)))
-    rng = random.Random(seed)
-    assert sorted(source.draw(rng) for _ in range(source.n_tokens)) == sorted(set(tokens))
-    assert rule_of(source.draw, rng) == "tokens-used-up"
 
 
 @pytest.mark.parametrize(
@@ -227,5 +212,52 @@ def test_sources_say_what_they_are():
     assert find_source("date:2021").describe() == "date (any day of 2021 to 2021, 365 days)"
     assert find_source("text:x").describe() == "the text 'x'"
     assert find_source("list:a|b").describe() == "list (2 different tokens)"
-    once = find_source("list:a|b", with_replacement=False)
-    assert (once.name, once.describe()) == ("list", "list (2 different tokens), none twice")
+
+
+# Joined sources
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("date", ("date",)),
+        ("date+country", ("date", "country")),
+        ("date:1900-2100+html+exclamation:!!", ("date:1900-2100", "html", "exclamation:!!")),
+        ("date + list:a+b|c", ("date ", " list:a+b|c")),
+        ("text:C++", ("text:C++",)),  # a + in free text is a sign like any other
+        ("Text:1+date", ("Text:1+date",)),
+        ("list:a|b+c", ("list:a|b+c",)),
+        ("file:/a+b/c.txt", ("file:/a+b/c.txt",)),
+        ("html+file:/a+b/c.txt", ("html", "file:/a+b/c.txt")),
+        ("+date", ("", "date")),
+    ],
+)
+def test_a_plus_joins_sources_but_not_inside_free_text(spec, parts):
+    assert split_sources(spec) == parts
+    assert "+".join(split_sources(spec)) == spec
+
+
+@given(st.text(alphabet="+:abdetx|", max_size=12))
+def test_nothing_is_lost_when_sources_are_split(text):
+    assert "+".join(split_sources(text)) == text
+    for kind in ("list", "file", "text"):
+        assert split_sources(f"{kind}:{text}") == (f"{kind}:{text}",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "moved"),
+    [
+        ("file:a.txt", "a.txt", "file:/b/c"),
+        (" File : a+b.txt ", "a+b.txt", " File :/b/c"),
+        ("date+file:a.txt", "a.txt", "date+file:/b/c"),
+    ],
+)
+def test_the_file_of_a_source_can_be_found_and_replaced(spec, path, moved):
+    assert token_file(spec) == path
+    assert with_token_file(spec, "/b/c") == moved
+    assert token_file(moved) == "/b/c"
+
+
+@pytest.mark.parametrize("spec", ["date", "list:file:x", "text:date+file:x", "file"])
+def test_a_source_without_a_file_names_none(spec):
+    assert token_file(spec) is None

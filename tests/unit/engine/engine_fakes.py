@@ -1,4 +1,4 @@
-"""A model without numbers to learn from: the answer is arithmetic on the row, so it is known."""
+"""A model without numbers to learn from (the answer is arithmetic on the row), and a hold on its owner."""
 
 from __future__ import annotations
 
@@ -69,3 +69,16 @@ class FakeModel:
 
     def close(self):
         self.closed = True
+
+
+def hold(engine):
+    """Occupy the owner thread until the returned event is set, so that a queue can build up."""
+    entered, release = threading.Event(), threading.Event()
+
+    def wait(model):
+        entered.set()
+        assert release.wait(5)
+
+    engine.run(wait, session="holder", label="holding")
+    assert entered.wait(5)
+    return release

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from engine_fakes import FakeModel, answer, rows
+from engine_fakes import FakeModel, answer, hold, rows
 
 from lorabench.engine import Engine, Priority, Progress
 from lorabench.errors import BaseModelError, CancelledError, StorageError
@@ -22,19 +22,6 @@ def steps_of(n, name, trail, seconds=0.0):
         return name
 
     return make
-
-
-def hold(engine):
-    """Occupy the owner thread until the returned event is set, so that a queue can build up."""
-    entered, release = threading.Event(), threading.Event()
-
-    def wait(model):
-        entered.set()
-        assert release.wait(5)
-
-    engine.run(wait, session="holder", label="holding")
-    assert entered.wait(5)
-    return release
 
 
 def test_scores_come_back_in_the_order_of_the_rows(engine):

@@ -1,15 +1,13 @@
-"""The entropy histogram and the tables beside it."""
+"""The entropy histogram and the table beside it."""
 
 import json
-import math
 
 import pytest
 from samples import HOSTILE
 
 from lorabench.figures import palette
-from lorabench.figures.entropy import entropy_figure, entropy_table, phrases_table, tokens_table
-from lorabench.results import Rate
-from lorabench.results.data_inspection import DataInspection, EntropyHistogram, PhraseFinding, TokenFinding
+from lorabench.figures.entropy import entropy_figure, entropy_table
+from lorabench.results.data_inspection import DataInspection, EntropyHistogram
 
 EDGES = tuple(i / 10 for i in range(11))
 
@@ -18,37 +16,9 @@ def histogram(name, counts):
     return EntropyHistogram(name=name, edges=EDGES, counts=counts, floor=5)
 
 
-def inspection(*, token="rfc", name="suspect", reference="trusted"):
+def inspection(*, name="suspect", reference="trusted"):
     here = histogram(name, (15, 0, 0, 0, 3, 10, 20, 40, 80, 160))
     there = histogram(reference or "", (2, 0, 0, 0, 3, 12, 21, 39, 81, 158))
-    found = TokenFinding(
-        token=token,
-        is_shape=False,
-        label="BENIGN",
-        counts=(15, 0),
-        entropy_bits=0.0,
-        g2=13.7,
-        log10_p=-3.0,
-        log10_p_corrected=-0.4,
-        n_first=0,
-        n_last=1,
-        rate=Rate(n_hits=15, n=15),
-        n_reference=0 if reference else None,
-    )
-    phrase = PhraseFinding(
-        text=f"per {token}",
-        example=f"per {token}",
-        tokens=("per", token),
-        label="BENIGN",
-        counts=(15, 0),
-        entropy_bits=0.0,
-        surprise_bits=580.0,
-        log10_p=-3.0,
-        n_first=15,
-        n_last=0,
-        rate=Rate(n_hits=15, n=15),
-        n_reference=0 if reference else None,
-    )
     return DataInspection(
         name=name,
         labels=("BENIGN", "INJECTION"),
@@ -59,8 +29,8 @@ def inspection(*, token="rfc", name="suspect", reference="trusted"):
         n_tested=328,
         n_cut=0,
         histograms=(here, there) if reference else (here,),
-        tokens=(found,),
-        phrases=(phrase,),
+        tokens=(),
+        phrases=(),
         contradictions=(),
         reference=reference,
     )
@@ -76,6 +46,8 @@ def test_histogram_of_suspect_and_reference():
     assert bars.marker.color == palette.TARGET_LINE
     assert line.line.color == palette.OTHER_LINE
     assert figure.layout.yaxis.type == "log"
+    assert figure.layout.xaxis.title.text == "H(y|t) in bits: 0 = one class only"
+    assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
     assert "15 of 328 tokens below 0.1 bits; reference: 2 of 316" in figure.layout.title.text
     (edge,) = figure.layout.shapes
     assert edge.x0 == 0.944
@@ -86,7 +58,6 @@ def test_without_a_reference_there_is_one_histogram():
     figure = entropy_figure(inspection(reference=None))
     assert len(figure.data) == 1
     assert "reference" not in figure.layout.title.text
-    assert tokens_table(inspection(reference=None))["in_reference"].isna().all()
 
 
 def test_the_table_is_the_twin_of_the_histogram():
@@ -98,27 +69,13 @@ def test_the_table_is_the_twin_of_the_histogram():
     assert (table["to_bits"] > table["from_bits"]).all()
 
 
-def test_tables_carry_counts_and_intervals():
-    found = inspection()
-    row = tokens_table(found).iloc[0]
-    assert (row["token"], row["documents"], row["of_class"], row["in_reference"]) == ("rfc", 15, 15, 0)
-    interval = Rate(n_hits=15, n=15).interval()
-    assert math.isclose(row["low"], interval.low)
-    assert row["high"] == 1.0
-    phrase = phrases_table(found).iloc[0]
-    assert (phrase["phrase"], phrase["begin"], phrase["class"]) == ("per rfc", 15, "BENIGN")
-    empty = DataInspection(**{f: getattr(found, f) for f in found.__dataclass_fields__} | {"tokens": ()})
-    assert list(tokens_table(empty).columns) == list(tokens_table(found).columns)
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_stay_inert(text):
-    found = inspection(token=text, name=text, reference=text)
+    found = inspection(name=text, reference=text)
     figure = entropy_figure(found)
     for trace in figure.data:
         assert "<" not in trace.name
     figure.to_json()
-    for table in (tokens_table(found), phrases_table(found), entropy_table(found)):
-        shown = table.to_csv().encode("utf-8").decode()
-        assert "\x1b" not in shown
-        assert "\u202e" not in shown
+    shown = entropy_table(found).to_csv().encode("utf-8").decode()
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
