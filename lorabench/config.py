@@ -75,7 +75,7 @@ class Config:
 
     @property
     def intake_dir(self) -> Path:
-        """Archives and hub repositories that were taken in to be scanned; never loaded from here unscanned."""
+        """Archives and hub repositories taken in to be scanned; never loaded from here unscanned."""
         return self.data_dir / "intake"
 
     @property

@@ -8,9 +8,10 @@ that says what, where and what to do next. `read_adapter` is the only way to bin
 first problem; `scan_folder` uses the same checks, goes on to the end and binds nothing.
 """
 
-from lorabench.adapters.archive import unpack_adapter
+from lorabench.adapters.archive import left_out_names, unpack_adapter
 from lorabench.adapters.base_facts import BaseFacts, BaseFolder
 from lorabench.adapters.catalogue import add_adapter, find_adapter, list_adapters, remove_adapter
+from lorabench.adapters.folder_findings import left_out_findings
 from lorabench.adapters.hub import FetchedAdapter, fetch_adapter, is_repo_id
 from lorabench.adapters.lora_config import LoraSettings, parse_lora_config
 from lorabench.adapters.measure import core_singular_values
@@ -37,6 +38,8 @@ __all__ = [
     "fetch_adapter",
     "find_adapter",
     "is_repo_id",
+    "left_out_findings",
+    "left_out_names",
     "list_adapters",
     "parse_lora_config",
     "read_adapter",

@@ -88,6 +88,26 @@ def unpack_adapter(zip_file: Path | BinaryIO, into: Path, limits: Limits | None 
     return into
 
 
+def left_out_names(zip_file: Path | BinaryIO, limits: Limits | None = None) -> tuple[str, ...]:
+    """Return the files of an archive that `unpack_adapter` leaves behind, such as code.
+
+    Args:
+        zip_file: As for `unpack_adapter`, which must have accepted it.
+        limits: Bounds on size.
+
+    Raises:
+        AdapterRefusedError: With the rule of the check that failed.
+    """
+    with _opened(zip_file, limits or Limits()) as file:
+        _check_end(file)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                names = [m.filename for m in archive.infolist() if not m.is_dir()]
+        except (zipfile.BadZipFile, ValueError, struct.error) as error:
+            raise _refused("bad-zip", f"cannot be read ({shown(error)})") from error
+    return tuple(sorted(name for name in names if name.rsplit("/", 1)[-1] not in ADAPTER_FILES))
+
+
 @contextmanager
 def _opened(zip_file: Path | BinaryIO, limits: Limits) -> Iterator[BinaryIO]:
     if isinstance(zip_file, Path):

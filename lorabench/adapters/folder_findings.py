@@ -16,7 +16,7 @@ from lorabench.adapters.inventory import (
 )
 from lorabench.adapters.probe import link_leaves, probe_file
 from lorabench.adapters.text import shown
-from lorabench.results.findings import Fact
+from lorabench.results.findings import Fact, Finding
 
 _MODEL_CONFIGS = (
     "config.json",
@@ -37,28 +37,40 @@ def note_entries(folder: Path, entries: tuple[Entry, ...], book: FindingBook) ->
     """
     others = []
     for entry in entries:
-        named, kind = shown(entry.name), kind_of(entry.name)
         if entry.kind == "link":
             _note_link(entry, book)
         elif entry.kind == "special":
-            sentence = f"'{named}' is a pipe, device or socket; it was not opened."
+            sentence = f"'{shown(entry.name)}' is a pipe, device or socket; it was not opened."
             book.note("special-file", sentence, where=entry.name, changes="Do not use this folder.")
         elif entry.kind == "file":
             probe_file(folder / entry.name, entry.name, entry.n_bytes or 0, book)
-            if kind == "code":
-                sentence = f"The folder has the code file '{named}'; it was not run."
-                book.note("code-file", sentence, where=entry.name, changes=_REMEDY)
-            elif kind == "archive":
-                sentence = f"The folder has the archive '{named}'; it was not opened."
-                book.note("archive-file", sentence, where=entry.name, changes=_REMEDY)
-            elif entry.name.rsplit("/", 1)[-1].lower() in _MODEL_CONFIGS:
-                sentence = f"The folder has a model's '{named}', which loaders read; it was not used."
-                book.note("base-config-file", sentence, where=entry.name, changes=_REMEDY)
-            elif kind == "other" and entry.name not in (*ADAPTER_FILES, ADDED_FILE):
+            is_noted = _note_name(entry, book)
+            if (
+                not is_noted
+                and kind_of(entry.name) == "other"
+                and entry.name not in (*ADAPTER_FILES, ADDED_FILE)
+            ):
                 others.append(entry.name)
     if others:
         facts = (Fact(name="files", value=shown(", ".join(others), limit=1_000)),)
         book.note("other-file", f"{len(others):,} other files were listed and not read.", facts=facts)
+
+
+def _note_name(entry: Entry, book: FindingBook) -> bool:
+    """Report code, archives and model configs by their names; return whether it was one."""
+    named, kind = shown(entry.name), kind_of(entry.name)
+    if kind == "code":
+        sentence = f"There is the code file '{named}'; it was not run."
+        book.note("code-file", sentence, where=entry.name, changes=_REMEDY)
+    elif kind == "archive":
+        sentence = f"There is the archive '{named}'; it was not opened."
+        book.note("archive-file", sentence, where=entry.name, changes=_REMEDY)
+    elif entry.name.rsplit("/", 1)[-1].lower() in _MODEL_CONFIGS:
+        sentence = f"There is a model's '{named}', which loaders read; it was not used."
+        book.note("base-config-file", sentence, where=entry.name, changes=_REMEDY)
+    else:
+        return False
+    return True
 
 
 def _note_link(entry: Entry, book: FindingBook) -> None:
@@ -71,6 +83,21 @@ def _note_link(entry: Entry, book: FindingBook) -> None:
         changes="Copy the real files into a folder of their own, for instance with cp -rL.",
         facts=(Fact(name="target", value=shown(entry.target, limit=300)),),
     )
+
+
+def left_out_findings(names: tuple[str, ...]) -> tuple[Finding, ...]:
+    """Return findings about files of an archive or a repository that were not taken over.
+
+    Args:
+        names: Their names; nothing else is known of them.
+    """
+    book = FindingBook()
+    for name in names:
+        entry = Entry(name=name, kind="file")
+        if not _note_name(entry, book) and kind_of(name) == "tokenizer":
+            sentence = f"The tokenizer file '{shown(name)}' was left behind and not compared."
+            book.note("tokenizer-not-compared", sentence, where=name)
+    return book.findings()
 
 
 def note_loaders(names: list[str], book: FindingBook) -> None:

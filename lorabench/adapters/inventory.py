@@ -170,7 +170,7 @@ def kind_of(name: str) -> str:
     ):
         if base.endswith(endings):
             return kind
-    return "tokenizer" if base.startswith(_TOKENIZER) else "other"
+    return "tokenizer" if base.startswith(_TOKENIZER) or base.endswith(".jinja") else "other"
 
 
 def not_an_adapter(problem: str) -> AdapterRefusedError:

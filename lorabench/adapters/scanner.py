@@ -47,6 +47,7 @@ from lorabench.results.findings import Finding, StageReport
 from lorabench.results.scans import FileEvidence, ScannedFile
 
 MAX_LISTED = 1_000
+_JSON_LOOKED_AT = (CONFIG_FILE, CLAIMS_FILE, HEAD_FILE, "tokenizer.json", "vocab.json", "added_tokens.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,6 @@ class _Scan:
         if WEIGHTS_FILE not in self._names:
             return found
         with reported(self.book.problem, WEIGHTS_FILE):
-            texts = token_texts(self._base.tokenizer_folder) if self._base is not None else {}
             found = scan_weights(
                 self._folder / WEIGHTS_FILE,
                 self._limits,
@@ -162,11 +162,14 @@ class _Scan:
                 settings,
                 self.book,
                 base=self._base,
-                texts=texts,
+                texts=self._token_texts,
                 on_progress=on_progress,
                 cancelled=cancelled,
             )
         return found
+
+    def _token_texts(self) -> dict[int, str]:
+        return token_texts(self._base.tokenizer_folder) if self._base is not None else {}
 
     def look_at_texts(self) -> None:
         """Look at what no loader of weights needs: tokenizer, claims, card, head, other JSON."""
@@ -175,7 +178,7 @@ class _Scan:
         base_folder = self._base.tokenizer_folder if self._base is not None else None
         check_tokenizer(tokenizer, self._read_tokenizer, base_folder, self.book)
         for name in self._names:
-            if name.endswith(".json") and name not in (CONFIG_FILE, CLAIMS_FILE, HEAD_FILE):
+            if name.lower().endswith(".json") and name not in _JSON_LOOKED_AT:
                 self._look_at_json(name)
         if CLAIMS_FILE in present:
             with reported(self._left_out, CLAIMS_FILE):
@@ -230,10 +233,10 @@ class _Scan:
     def _look_at_json(self, name: str) -> None:
         """Look for fields that make a loader run code, in JSON that loaders may read."""
         try:
-            data = self._read(self._folder / name, max_bytes=MAX_CONFIG_BYTES)
+            data = self._read(self._folder / name, max_bytes=MAX_TOKENIZER_BYTES)
             check_remote_code(parse_object(data, what=shown(name), max_depth=16), name, self.book)
         except AdapterRefusedError:
-            return  # no loader reads it either; tokenizer files were reported above
+            return  # model configs and tokenizer files are reported whatever they hold
 
     def _left_out(self, error: AdapterRefusedError, where: str) -> None:
         sentence = f"{where} was left out: {error.problem}"

@@ -204,6 +204,8 @@ def _template(value: Any) -> str | None:
     """Return a template, several of them one after the other; None if there is none."""
     if isinstance(value, str):
         return value
+    if isinstance(value, dict):
+        value = [{"template": text} for text in value.values()]
     if isinstance(value, list):
         texts = [v.get("template") for v in value if isinstance(v, dict)]
         return "\n".join(t for t in texts if isinstance(t, str)) or None

@@ -25,7 +25,7 @@ from lorabench.results.findings import Fact
 from lorabench.results.weights import ModuleSpectrum
 
 ABSURD_WEIGHT = 1e4
-"""Numbers of trained adapters stay below 10 (the study's and the zoo's: below 1)."""
+"""The bundled adapters' largest number is below 1; F16 ends at 65,504."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def scan_weights(
     book: FindingBook,
     *,
     base: BaseFacts | None,
-    texts: dict[int, str],
+    texts: Callable[[], dict[int, str]],
     on_progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> WeightScan:
@@ -90,7 +90,7 @@ def scan_weights(
         settings: The checked config; None if it is wrong.
         book: Takes what is found.
         base: What replaced rows are compared with, or None.
-        texts: Token texts by id, for rows that are named.
+        texts: Gives token texts by id, asked for only where rows are named.
         on_progress: Is told bytes done and bytes in all.
         cancelled: Whether to stop.
 
@@ -118,10 +118,12 @@ def scan_weights(
         measured = stream.run()
         _note_numbers(measured, book)
         good = {name for name, stats in measured.stats.items() if not stats.n_bad}
-        for name, watcher in rows.items():
-            if name in good:
-                watcher.note(texts, book)
-        note_low_rank_rows(file, tuple(e for e in loose if e.name in good), texts, book)
+        if loose:
+            names = texts()
+            for name, watcher in rows.items():
+                if name in good:
+                    watcher.note(names, book)
+            note_low_rank_rows(file, tuple(e for e in loose if e.name in good), names, book)
         file.check_unchanged()
         _note_modules(measured, pairs, settings, book)
         understood = [e for e in file.entries if e.name in paired and e.is_readable and e.name in good]

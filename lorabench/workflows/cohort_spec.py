@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lorabench.data.text_files import read_text_file
 from lorabench.errors import InputError, unknown_name
 from lorabench.workflows.train_request import (
     DataChoice,
@@ -130,14 +131,7 @@ def read_cohort(name_or_file: str) -> CohortSpec:
     path = Path(name_or_file)
     if not path.is_file():
         raise unknown_name("cohort", name_or_file, known)
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError("file-too-large", f"The manifest {path.name!r} is too large.", "Shorten it.")
-    try:
-        return _parse(path.read_text(encoding="utf-8"), path.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            "unreadable-file", f"The manifest {path.name!r} cannot be read.", "Check the path."
-        ) from error
+    return _parse(read_text_file(path, max_bytes=_MAX_BYTES, kind="cohort-manifest"), path.name)
 
 
 def _parse(text: str, name: str) -> CohortSpec:

@@ -1,7 +1,7 @@
 """How fast, and in how much memory, the firewall looks through an adapter of a 70B model.
 
     python tests/bench/scan.py                      ours alone
-    python tests/bench/scan.py --adaptersentry PYTHON   beside it, with a Python that has adaptersentry 2.0.2
+    python tests/bench/scan.py --adaptersentry PATH   beside it, that command of version 2.0.2 (from PyPI)
 
 Writes about 1.6 GB to a temporary folder. Each program runs in a process of its own; memory is the
 peak resident size of that process (VmHWM, or ru_maxrss of the children), Python and numpy included.
@@ -88,34 +88,51 @@ def write_adapter(folder: Path) -> Path:
 
 
 def ours(folder: Path) -> dict[str, object]:
-    """Scan with the firewall in a child process."""
-    done = subprocess.run(
-        [sys.executable, "-c", OURS, str(folder)], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return json.loads(done.stdout)
+    """Scan with the firewall in a child process; `process_seconds` has Python's start in it."""
+    started = time.perf_counter()
+    command = [sys.executable, "-c", OURS, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    seconds = time.perf_counter() - started
+    found: dict[str, object] = json.loads(done.stdout)
+    return {"process_seconds": round(seconds, 2)} | found
 
 
-def adaptersentry(python: str, folder: Path) -> dict[str, object]:
+THEIRS = """
+import json, resource, subprocess, sys, time
+started = time.perf_counter()
+command = [sys.argv[1], "scan", sys.argv[2], "--format", "json"]
+done = subprocess.run(command, capture_output=True, text=True)
+seconds = time.perf_counter() - started
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+try:
+    verdict = json.loads(done.stdout)["verdict"]
+except (ValueError, KeyError):
+    verdict = done.stderr[-300:]
+print(json.dumps({"process_seconds": round(seconds, 2), "peak_mb": round(peak, 1), "verdict": verdict}))
+"""
+
+
+def adaptersentry(program: str, folder: Path) -> dict[str, object]:
     """Scan with adaptersentry in a child process, through its own command."""
-    child = (
-        "import json, resource, subprocess, sys, time\n"
-        "started = time.perf_counter()\n"
-        "done = subprocess.run([sys.argv[1], '-m', 'adaptersentry', 'scan', sys.argv[2], '--format', 'json'],\n"
-        "                      capture_output=True, text=True)\n"
-        "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024\n"
-        "print(json.dumps([time.perf_counter() - started, peak, done.returncode, done.stdout, done.stderr[-400:]]))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", child, python, str(folder)], capture_output=True, text=True, check=True
-    )
-    seconds, peak, code, out, err = json.loads(done.stdout)
-    return {"seconds": round(seconds, 2), "peak_mb": round(peak, 1), "exit": code, "said": out[:600] or err}
+    weights = str(folder / "adapter_model.safetensors")
+    command = [sys.executable, "-c", THEIRS, program, weights]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def asks_for_a_look(measured: dict[str, object]) -> bool:
+    """Return whether a program wants more than to let an adapter pass."""
+    verdict = measured.get("verdict")
+    if isinstance(verdict, dict):
+        return verdict.get("action") != "allow"
+    return bool(measured.get("findings")) or measured.get("refusal") is not None
 
 
 def main() -> None:
     """Print what was measured."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--adaptersentry", help="a Python with adaptersentry 2.0.2 installed")
+    parser.add_argument("--adaptersentry", help="path of the command of adaptersentry 2.0.2")
     parser.add_argument("--zoo-only", action="store_true", help="leave the large file out")
     options = parser.parse_args()
     if not options.zoo_only:
@@ -123,18 +140,28 @@ def main() -> None:
             started = time.perf_counter()
             folder = write_adapter(Path(place) / "large")
             n_bytes = (folder / "adapter_model.safetensors").stat().st_size
-            print(
-                f"a 70B-shaped adapter of {n_bytes / 1e9:.2f} GB, made in {time.perf_counter() - started:.0f} s"
-            )
+            seconds = time.perf_counter() - started
+            print(f"a 70B-shaped adapter of {n_bytes / 1e9:.2f} GB, made in {seconds:.0f} s")
             print("lorabench    ", ours(folder))
             if options.adaptersentry:
                 print("adaptersentry", adaptersentry(options.adaptersentry, folder))
+    flagged = {"lorabench": 0, "adaptersentry": 0}
+    n_backdoored = 0
     for folder in sorted(path for path in (ROOT / "assets" / "zoo").iterdir() if path.is_dir()):
-        claims = json.loads((folder / "lorabench.json").read_text())
-        print(f"{folder.name} ({'backdoored' if claims['is_poisoned'] else 'clean'})")
-        print("  lorabench    ", ours(folder))
+        is_backdoored = json.loads((folder / "lorabench.json").read_text())["is_poisoned"]
+        n_backdoored += is_backdoored
+        print(f"{folder.name} ({'backdoored' if is_backdoored else 'clean'})")
+        found = {"lorabench": ours(folder)}
         if options.adaptersentry:
-            print("  adaptersentry", adaptersentry(options.adaptersentry, folder))
+            found["adaptersentry"] = adaptersentry(options.adaptersentry, folder)
+        for name, measured in found.items():
+            print(f"  {name:13}", measured)
+            flagged[name] += is_backdoored and asks_for_a_look(measured)
+    for name, n in flagged.items():
+        if name == "lorabench" or options.adaptersentry:
+            print(
+                f"{name}: {n} of {n_backdoored} backdoored adapters flagged by file and static checks alone"
+            )
     print(f"this process itself peaked at {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

@@ -14,7 +14,7 @@ import pytest
 from adapter_files import make
 from firewall_files import Den, canary
 
-from lorabench.adapters import unpack_adapter
+from lorabench.adapters import left_out_findings, left_out_names, unpack_adapter
 from lorabench.config import Limits
 from lorabench.errors import AdapterRefusedError
 from lorabench.results.rules import RULES
@@ -126,3 +126,11 @@ def test_code_in_an_archive_does_not_come_out(den, good, tmp_path):
     blob = packed([*good, ("loader.py", den.code), ("config.json", json.dumps({"auto_map": {}}).encode())])
     folder = unpack_adapter(io.BytesIO(blob), tmp_path / "out")
     assert sorted(p.name for p in folder.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
+    names = left_out_names(io.BytesIO(blob))
+    assert names == ("config.json", "loader.py")
+    found = {f.rule: (f.level, f.where) for f in left_out_findings((*names, "tokenizer.json", "notes.txt"))}
+    assert found == {
+        "base-config-file": ("review", "config.json"),
+        "code-file": ("review", "loader.py"),
+        "tokenizer-not-compared": ("inconclusive", "tokenizer.json"),
+    }

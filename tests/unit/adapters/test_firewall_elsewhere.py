@@ -21,7 +21,8 @@ ELSEWHERE = [
     (34, "unit/cli/test_cli_manage.py", "test_only_lan_opens_the_machine_and_makes_a_key"),
     (34, "ui/test_guard.py", "test_a_guest_is_refused_with_a_way_out"),
     # 35: sessions with different adapters at once, interleaved
-    (35, "concurrency/test_crowd_sessions.py", "test_thirty_sessions_get_the_answers_of_a_run_without_company"),
+    (35, "concurrency/test_crowd_sessions.py",
+     "test_thirty_sessions_get_the_answers_of_a_run_without_company"),
     (35, "concurrency/test_crowd_binding.py",
      "test_an_adapter_pushed_out_in_the_middle_of_a_sweep_never_answers_as_the_base"),
     (35, "unit/engine/test_engine_owner.py", "test_two_threads_at_once_get_their_own_answers"),

@@ -14,7 +14,7 @@ from lorabench.results.file_rules import FILE_RULES
 from lorabench.results.rules import RULES
 
 FOLDER = Path(adapters.__file__).parent
-_RAISERS = {"AdapterRefusedError", "_refused", "note"}
+_RAISERS = {"AdapterRefusedError", "_refused", "refused", "note"}
 
 
 def rules_of(tree: ast.Module) -> Iterator[str]:
@@ -66,7 +66,7 @@ def test_every_raised_rule_is_in_the_catalogue(rule):
 def test_no_rule_is_there_in_vain():
     unused = {rule.id for rule in FILE_RULES} - raised()
     assert unused == set()
-    assert FLAGS <= set(RULES)
+    assert set(RULES) >= FLAGS
 
 
 def test_rules_are_whole():
