@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 8501
 
-.PHONY: help demo test lint unit test-slow bench bench-gpu zoo screenshots base browser clean
+.PHONY: help demo test lint unit test-slow bench bench-scan bench-gpu zoo screenshots base browser clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
-	@echo "make lint | unit | test-slow | bench | bench-gpu | zoo | screenshots | clean"
+	@echo "make lint | unit | test-slow | bench | bench-scan | bench-gpu | zoo | screenshots | clean"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -53,6 +53,9 @@ bench: base
 	$(BIN)/python tests/bench/grid.py
 	$(BIN)/python tests/bench/training.py
 	$(BIN)/python tests/bench/load.py
+
+bench-scan: base
+	$(BIN)/python tests/bench/scan.py
 
 bench-gpu: $(STAMP)
 	$(BIN)/python tests/bench/gpu.py

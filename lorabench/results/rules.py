@@ -90,6 +90,14 @@ _BEHAVIOUR = (
         cwe=("CWE-393",),
     ),
     Rule(
+        id="behaviour-task-unknown",
+        stage="behaviour",
+        title="Nobody knows what it does",
+        help="Its answers begin with no label of a known task, so there is nothing to probe. Say what it does: its "
+        "labels, and the question it was trained on.",
+        level="inconclusive",
+    ),
+    Rule(
         id="behaviour-unbound",
         stage="behaviour",
         title="The adapter does not fit this base",

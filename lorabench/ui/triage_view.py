@@ -10,7 +10,7 @@ import streamlit as st
 from lorabench import figures, report
 from lorabench.report.scan_facts import KeyNumber, rule_of
 from lorabench.results import BehaviourEvidence, Finding, ScanResult, Stage, StageReport, WeightEvidence
-from lorabench.ui.names import adapter_tokens, usable_adapters
+from lorabench.ui.names import adapter_tokens, is_blind, usable_adapters
 from lorabench.ui.state import clean_params
 from lorabench.ui.text import escape_markdown, label, plain, show_text
 from lorabench.ui.theme import current_theme
@@ -123,7 +123,9 @@ def _file_details(scan: ScanResult, key: str) -> None:
     ]
     st.dataframe(rows, hide_index=True, key=f"{PAGE}.files.{key}")
     claims = scan.file.facts.claims if scan.file.facts else None
-    if claims is not None and claims.card:
+    if claims is not None and is_blind():
+        st.caption("Names are blind on this page, so the model card stays covered.")
+    elif claims is not None and claims.card:
         with st.expander("Model card: a claim, shown as plain text"):
             st.text(claims.card)
 

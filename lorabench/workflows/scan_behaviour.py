@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from lorabench.errors import BindingError, InputError
 from lorabench.results import (
     AdapterFacts,
     BehaviourEvidence,
+    Fact,
     Finding,
     HeadTask,
     Profile,
@@ -28,7 +29,7 @@ from lorabench.scoring.score import BASE_REF, ModelRef
 from lorabench.workflows.probing import Responder, head_responder, held_out_prompts, responder_for
 from lorabench.workflows.profiles import choose_profile, find_profile, list_profiles
 from lorabench.workflows.scoring import Caller
-from lorabench.workflows.task_guess import claimed_generation, guess_task, head_task_of
+from lorabench.workflows.task_guess import claimed_generation, guess_task, head_task_of, label_proposals
 
 if TYPE_CHECKING:
     from lorabench.workflows.scanning import ScanRequest
@@ -147,12 +148,22 @@ def _choose(
         )
     guess = guess_task(asker, facts, ref)
     if guess is None:
-        return StageReport(
-            stage="behaviour",
-            status="not run",
-            summary="What the adapter does could not be found out; say it with --task or on the page.",
-        )
+        return _unknown_task(label_proposals(asker, facts, ref))
     return _Chosen(guess.task, guess.source, responder_for(asker, guess.task, ref))
+
+
+def _unknown_task(proposals: Sequence[str]) -> StageReport:
+    """Return the stage's end where nobody knows what the adapter does, with words that may be its labels."""
+    summary = "What the adapter does could not be found out; say it with --task or on the page."
+    finding = Finding(
+        rule="behaviour-task-unknown",
+        stage="behaviour",
+        level="inconclusive",
+        sentence=f"{summary} Its answers begin with no known label.",
+        changes="With its labels and its question it can be probed: choose “My own labels” as the task.",
+        facts=tuple(Fact(name="perhaps a label", value=word) for word in proposals),
+    )
+    return StageReport(stage="behaviour", status="not run", summary=summary, findings=(finding,))
 
 
 def _probe(request: ScanRequest, battery: Battery, chosen: _Chosen, say: Say) -> BehaviourEvidence:

@@ -6,6 +6,7 @@ somebody's home loses nothing else.
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -55,6 +56,7 @@ class WipeReport:
         return sum(p.n_bytes for p in self.parts)
 
 
+_OURS = re.compile(r"(?:hub-)?[0-9a-f]{28,32}(?:\.zip)?|\.upload-[0-9-]+\.part")
 _TABLES = {"score store": "scores", "job list with its prompts": "jobs"}
 
 
@@ -65,6 +67,11 @@ def plan_wipe(config: Config, *, adapters: bool = False, cases: bool = False) ->
         for title, files in _databases(config).items()
         if files
     ]
+    taken_in = _taken_in(config)
+    if taken_in:
+        parts.append(
+            WipedPart(title="archives taken in for scans", n_items=len(taken_in), n_bytes=_size(taken_in))
+        )
     added = _adapters(config)
     if adapters and added:
         parts.append(WipedPart(title="added adapters", n_items=len(added), n_bytes=_size(added)))
@@ -112,6 +119,8 @@ def wipe(config: Config, *, adapters: bool = False, cases: bool = False, force: 
             else:
                 for path in files:
                     path.unlink(missing_ok=True)
+        for path in _taken_in(config):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         for folder in _adapters(config) if adapters else ():
             shutil.rmtree(folder)
         for path in _case_files(config) if cases else ():
@@ -142,6 +151,13 @@ def _case_files(config: Config) -> list[Path]:
 def _adapters(config: Config) -> list[Path]:
     folder = config.adapters_dir
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()) if folder.is_dir() else []
+
+
+def _taken_in(config: Config) -> list[Path]:
+    """Return what was taken in for scans, by the names that we give: hex digits, and "hub-" before some."""
+    folder = config.intake_dir
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [p for p in found if _OURS.fullmatch(p.name) and not p.is_symlink()]
 
 
 def _count(database: Path, table: str) -> int | None:
