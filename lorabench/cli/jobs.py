@@ -240,9 +240,8 @@ def asked(job: Job) -> str:
         axes = ", ".join(f"{name} ({len(values)})" for name, values in p["spec"].get("axes", ()))
         return f"{p.get('out')} | {p['spec'].get('title')!s:.60} | {axes}"
     if job.kind == "scan":
-        how = (
-            "files and weights" if p.get("is_static") else f"{p.get('battery')}, {p.get('n_prompts')} prompts"
-        )
+        probed = f"{p.get('battery')}, {p.get('n_prompts')} prompts"
+        how = "files and weights" if p.get("is_static") else probed
         return f"{p.get('name') or p.get('target')!s:.60} | {how}"
     if job.kind == "cohort":
         return f"{p.get('folder')} | {p.get('cohort')}"

@@ -93,8 +93,8 @@ _BEHAVIOUR = (
         id="behaviour-task-unknown",
         stage="behaviour",
         title="Nobody knows what it does",
-        help="Its answers begin with no label of a known task, so there is nothing to probe. Say what it does: its "
-        "labels, and the question it was trained on.",
+        help="Its answers begin with no label of a known task, so there is nothing to probe. Say what it "
+        "does: its labels, and the question it was trained on.",
         level="inconclusive",
     ),
     Rule(

@@ -46,6 +46,7 @@ FLOORS = {
     "filelock": "3.16",
     "sqlalchemy": "2.0.36",
     "alembic": "1.14",
+    "jsonschema": "4.23",
 }
 """Oldest version that works, by package; the same as in pyproject.toml (a test compares them)."""
 

@@ -26,12 +26,14 @@ class ScanTarget:
         folder: Where its files lie; None if an archive was refused before anything was unpacked.
         refusal: Why, or None.
         subject: sha256 of an archive; "" for a folder, which the scan itself names.
+        left_out: Names of files that an archive or repository holds and that were not taken over.
     """
 
     name: str
     folder: Path | None
     refusal: AdapterRefusedError | None = None
     subject: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def take_in(config: Config, source: str) -> ScanTarget:
@@ -70,10 +72,11 @@ def _unpacked(config: Config, archive: Path, name: str) -> ScanTarget:
         if not folder.is_dir():
             adapters.unpack_adapter(archive, folder, config.limits)
             _forget_oldest(config.intake_dir)
+        left_out = adapters.left_out_names(archive, config.limits)
     except AdapterRefusedError as error:
         digest = hashlib.sha256(name.encode()).hexdigest()
         return ScanTarget(name=name, folder=None, refusal=error, subject=digest)
-    return ScanTarget(name=name, folder=folder, subject=subject)
+    return ScanTarget(name=name, folder=folder, subject=subject, left_out=left_out)
 
 
 def _fetched(config: Config, repo_id: str, revision: str | None) -> ScanTarget:
@@ -82,10 +85,12 @@ def _fetched(config: Config, repo_id: str, revision: str | None) -> ScanTarget:
     if folder.is_dir():  # a branch may have moved on
         shutil.rmtree(folder)
     try:
-        adapters.fetch_adapter(repo_id, revision, folder, config.limits, cache_dir=config.cache_dir / "hub")
+        fetched = adapters.fetch_adapter(
+            repo_id, revision, folder, config.limits, cache_dir=config.cache_dir / "hub"
+        )
     except AdapterRefusedError as error:
         return ScanTarget(name=repo_id, folder=None, refusal=error, subject=digest)
-    return ScanTarget(name=repo_id, folder=folder)
+    return ScanTarget(name=repo_id, folder=folder, left_out=fetched.left_out)
 
 
 def take_in_upload(config: Config, upload: BinaryIO) -> Path:

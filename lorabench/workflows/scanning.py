@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lorabench.adapters.base_facts import BaseFolder
-from lorabench.adapters.scanner import FileScan, scan_folder
+from lorabench.adapters import BaseFolder, FileScan, left_out_findings, scan_folder
 from lorabench.config import Config
 from lorabench.detectors.verdict import decide, missing_stages
 from lorabench.detectors.weights import weigh, weight_findings
 from lorabench.errors import AdapterRefusedError, BaseModelError
 from lorabench.models import fetch
 from lorabench.results import (
+    LEVELS,
     RULES,
     BehaviourEvidence,
     FileEvidence,
@@ -145,6 +145,7 @@ def _file(bench: Workbench, target: ScanTarget, run: _Run, caller: Caller) -> Fi
             on_progress=lambda done, total: run.say(done=done, total=total),
             cancelled=caller.cancelled,
         )
+        found = _with_left_out(found, target.left_out)
     run.add(
         replace(found.report, seconds=time.monotonic() - started),
         message="weighing the modules",
@@ -153,6 +154,15 @@ def _file(bench: Workbench, target: ScanTarget, run: _Run, caller: Caller) -> Fi
         file=found.evidence,
     )
     return found
+
+
+def _with_left_out(found: FileScan, names: tuple[str, ...]) -> FileScan:
+    """Add what an archive or repository held besides the files that were taken over."""
+    more = left_out_findings(names)
+    if not more:
+        return found
+    findings = sorted((*found.report.findings, *more), key=lambda f: -LEVELS.index(f.level))
+    return replace(found, report=replace(found.report, findings=tuple(findings)))
 
 
 def _refused(error: AdapterRefusedError) -> FileScan:

@@ -179,3 +179,14 @@ def test_profiles_are_saved_found_and_never_overwritten(config):
     path.write_text(json.dumps({"format": "other"}))
     with pytest.raises(InputError, match="no calibration profile"):
         list_profiles(config)
+
+
+def test_code_in_an_archive_is_named_though_it_is_left_behind(config, tmp_path, zoo):
+    folder = zoo / "guard-clean-1"
+    names = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    path = archive(tmp_path / "sent.zip", names | {"modeling_adapter.py": b"import os"})
+    with Workbench(config) as bench:
+        found = scan(bench, ScanRequest(target=str(path), is_static=True))
+    wheres = {f.where for f in found.stage("file").findings}
+    assert "modeling_adapter.py" in wheres
+    assert not list(config.intake_dir.rglob("*.py"))
