@@ -1,4 +1,4 @@
-"""An adapter from a zip archive: four allowed files, streamed under flat names, whole or not at all."""
+"""An adapter from a zip archive: the allowed files, streamed under flat names, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from typing import BinaryIO
 
 from lorabench.adapters.claims import MAX_CARD_BYTES, MAX_JSON_BYTES
 from lorabench.adapters.files import CHUNK, open_regular, staged_folder
+from lorabench.adapters.head import MAX_HEAD_BYTES
 from lorabench.adapters.inventory import (
     ADAPTER_FILES,
     ARCHIVES,
     CARD_FILE,
     CLAIMS_FILE,
     CONFIG_FILE,
+    HEAD_FILE,
     WEIGHTS_FILE,
     check_weight_names,
     not_an_adapter,
@@ -34,6 +36,7 @@ MAX_RATIO = 100
 RATIO_FREE_BYTES = 1024**2  # below this a high ratio harms nobody
 _MAX_DIRECTORY = 1024**2
 _END = struct.Struct("<4s4H2LH")
+_ZIP64 = 2**32  # offsets from here on need zip64, and seeking to the largest ones fails
 _REMEDY = f"Pack {CONFIG_FILE} and {WEIGHTS_FILE} into a fresh zip, or add the folder itself."
 
 
@@ -44,13 +47,14 @@ def file_caps(limits: Limits) -> dict[str, int]:
         WEIGHTS_FILE: limits.adapter_bytes,
         CLAIMS_FILE: MAX_JSON_BYTES,
         CARD_FILE: MAX_CARD_BYTES,
+        HEAD_FILE: MAX_HEAD_BYTES,
     }
 
 
 def unpack_adapter(zip_file: Path | BinaryIO, into: Path, limits: Limits | None = None) -> Path:
     """Unpack an adapter's zip archive into a new folder.
 
-    Names inside the archive never become paths: each of the four allowed files is written under
+    Names inside the archive never become paths: each of the allowed files is written under
     its own flat name, other harmless files are left out. One top-level folder is allowed. The
     content is not yet checked; that is `read_adapter`'s work.
 
@@ -191,6 +195,8 @@ def _check_member(member: zipfile.ZipInfo) -> None:
         raise _refused(
             "unsafe-path", f"has the member '{shown(name)}', whose name could lead out of its folder"
         )
+    if member.header_offset >= _ZIP64:
+        raise _refused("bad-zip", f"places '{shown(name)}' beyond its own end")
     mode = member.external_attr >> 16
     kind = stat.S_IFMT(mode)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or (kind == stat.S_IFDIR and not member.is_dir()):

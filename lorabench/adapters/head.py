@@ -69,7 +69,8 @@ def read_head(folder: Path) -> Head | None:
         or not isinstance(classes, list)
         or not 2 <= len(classes) <= _MAX_CLASSES
         or not all(isinstance(c, str) for c in classes)
-        or not isinstance(inputs, int)
+        or type(inputs) is not int
+        or not 1 <= inputs <= MAX_HEAD_BYTES
     ):
         raise _bad("its format, classes or inputs are not understood")
     weight = _unpacked(content.get("weight"), len(classes) * inputs)

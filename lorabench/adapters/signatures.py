@@ -41,8 +41,8 @@ def is_pickle(head: bytes) -> bool:
     try:
         for _ in pickletools.genops(head):
             n_opcodes += 1
-    except (ValueError, IndexError, struct.error, OverflowError, MemoryError):
-        pass  # the head ends in the middle of one
+    except (ValueError, IndexError, struct.error, OverflowError, MemoryError, Warning):
+        pass  # the head ends in the middle of one; a warning is raised only where warnings are errors
     return n_opcodes >= _MIN_OPCODES
 
 

@@ -160,6 +160,12 @@ def profile_text(profile: Profile) -> str:
     heads = ["", "statistic", "battery", "threshold", "recall", "AUC", "false alarms", "found", "weak found"]
     lines.append(columns(heads, rows))
     lines.append("* counts in a verdict. AUC, false alarms and found: adapters that no threshold saw.")
+    if profile.overlap:
+        rows = [
+            [h.statistic, h.battery, _auc(h.auc, h.auc_interval), f"{h.n_poisoned} x {h.n_clean}"]
+            for h in profile.overlap
+        ]
+        lines += ["", columns(["statistic", "probes", "AUC", "pairs"], rows)]
     if profile.weights:
         lines += [
             "",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lorabench.detectors.overlap import overlap_tests
 from lorabench.detectors.roc import (
     auc,
     auc_interval,
@@ -95,6 +96,7 @@ def build_profile(name: str, version: int, members: Sequence[Member], setting: S
         n_poisoned=len(poisoned),
         thresholds=tuple(_threshold(key, clean, poisoned, setting.battery) for key in common),
         held_out=tuple(_held_out(key, members, clean) for key in common) if _has_test(members) else (),
+        overlap=overlap_tests(members),
         weights=tuple(_bound(k, members, clean) for k in sorted(clean[0].weights)),
         cohort_digest=digest(tuple(members)),
         base=setting.base,

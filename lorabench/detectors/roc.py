@@ -186,7 +186,16 @@ def auc_interval(poisoned: ArrayLike, clean: ArrayLike, *, confidence_level: flo
     References:
         DeLong, DeLong and Clarke-Pearson (1988); Brunner and Munzel (2000); Qin and Hotilovac (2008).
     """
-    wins = _wins(*_ranked(poisoned, clean))
+    return wins_interval(_wins(*_ranked(poisoned, clean)), confidence_level=confidence_level)
+
+
+def wins_interval(wins: NDArray[np.float64], *, confidence_level: float = 0.95) -> Interval:
+    """Return `auc_interval` for pairs whose winners are known already.
+
+    Args:
+        wins: Shape (n_poisoned, n_clean): 1 where the poisoned one scores higher, 0.5 for a tie.
+        confidence_level: Such as 0.95.
+    """
     value, k, tail = float(wins.mean()), min(wins.shape), (1 - confidence_level) / 2
     parts = [_variance_part(wins, axis) for axis in (1, 0)]
     known = [p for p in parts if p is not None]

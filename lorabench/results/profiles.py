@@ -151,6 +151,7 @@ class Profile:
         n_poisoned: Poisoned tune adapters.
         thresholds: One per statistic and battery.
         held_out: The same on the test split; empty without one.
+        overlap: Held-out AUC with and without shared words, over pairs of adapters; no thresholds.
         weights: Ranges of the weight aggregates.
         created: ISO date.
         versions: Of what measured it.
@@ -181,6 +182,7 @@ class Profile:
     created: str
     versions: dict[str, str]
     cohort_digest: str
+    overlap: tuple[HeldOut, ...] = ()
     format: str = PROFILE_FORMAT
 
     @property

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorabench.adapters import find_adapter
+from lorabench.config import Config
 from lorabench.data.batteries import Battery, find_battery
 from lorabench.detectors.calibration import Setting, build_profile
 from lorabench.detectors.probing import ProbePlan, battery_digest
@@ -19,7 +21,7 @@ from lorabench.results import LabelTask, Task, digest, from_dict, to_dict
 from lorabench.results.profiles import Member, Profile
 from lorabench.scoring.provenance import versions
 from lorabench.workflows.cohort_measure import Candidate, Weighed, member_of, responders, weigh_candidate
-from lorabench.workflows.cohort_spec import CohortSpec, MemberSpec, read_cohort
+from lorabench.workflows.cohort_spec import CohortSpec, ExistingSpec, MemberSpec, read_cohort
 from lorabench.workflows.probing import N_PROMPTS, held_out_prompts
 from lorabench.workflows.training import train
 
@@ -80,6 +82,7 @@ def build_cohort(
             tell(i, len(spec.members), f"train {member.name}")
             train(bench.config, spec.request(member, folder), cancelled=cancelled)
     chosen = [_candidate(m, folder) for m in spec.members]
+    chosen += [_existing(m, bench.config) for m in spec.existing]
     return measure(bench, spec.name, spec.version, spec.task, chosen, folder, tell=tell, cancelled=cancelled)
 
 
@@ -222,6 +225,13 @@ def _candidate(member: MemberSpec, folder: Path) -> Candidate:
         split=member.split,
         trigger=member.trigger,
         settings=settings,
+    )
+
+
+def _existing(member: ExistingSpec, config: Config) -> Candidate:
+    folder = Path(find_adapter(member.name, config).path)
+    return Candidate(
+        name=member.name, folder=folder, kind=member.kind, split="test", trigger=member.trigger, settings={}
     )
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lorabench.data.text_files import read_text_file
 from lorabench.errors import InputError, unknown_name
@@ -22,6 +22,7 @@ KINDS = ("clean", "strong", "weak")
 SPLITS = ("calibrate", "tune", "test")
 _MAX_BYTES = 256 * 1024
 _TEST_ROWS = 80
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,25 @@ class MemberSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExistingSpec:
+    """An installed adapter that is measured with the cohort and not made for it; always in the split "test".
+
+    Attributes:
+        name: Installed name.
+        kind: "clean", "strong" or "weak".
+        trigger: What was planted; empty if clean.
+    """
+
+    name: str
+    kind: str
+    trigger: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown_name("kind of member", self.kind, KINDS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CohortSpec:
     """A cohort to be made.
 
@@ -86,6 +106,7 @@ class CohortSpec:
         task: Task preset.
         data: Corpus.
         members: In building order: every beginning is about balanced.
+        existing: Installed adapters that are tested as well.
     """
 
     name: str
@@ -94,6 +115,7 @@ class CohortSpec:
     task: str
     data: str
     members: tuple[MemberSpec, ...]
+    existing: tuple[ExistingSpec, ...] = ()
 
     def request(self, member: MemberSpec, folder: Path) -> TrainRequest:
         """Return the training that makes a member in `folder / name`."""
@@ -137,10 +159,8 @@ def read_cohort(name_or_file: str) -> CohortSpec:
 def _parse(text: str, name: str) -> CohortSpec:
     try:
         raw: dict[str, Any] = tomllib.loads(text)
-        wanted = {f.name: f.type for f in fields(MemberSpec)}
-        members = tuple(
-            MemberSpec(**{k: _typed(k, v, str(wanted[k])) for k, v in m.items()}) for m in raw["members"]
-        )
+        members = tuple(_made(MemberSpec, m) for m in raw["members"])
+        existing = tuple(_made(ExistingSpec, m) for m in raw.get("existing", ()))
         spec = CohortSpec(
             name=raw["name"],
             version=raw["version"],
@@ -148,6 +168,7 @@ def _parse(text: str, name: str) -> CohortSpec:
             task=raw["task"],
             data=raw["data"],
             members=members,
+            existing=existing,
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise InputError(
@@ -155,10 +176,16 @@ def _parse(text: str, name: str) -> CohortSpec:
             f"{name!r} is no cohort manifest ({type(error).__name__}: {error}).",
             "Start from `lorabench cohort show guard-demo`.",
         ) from error
-    names = [m.name for m in spec.members]
+    names = [*(m.name for m in spec.members), *(m.name for m in spec.existing)]
     if len(set(names)) < len(names):
         raise InputError("bad-manifest", f"{name!r} names a member twice.", "Give each its own name.")
     return spec
+
+
+def _made(kind: type[T], values: dict[str, Any]) -> T:
+    """Return a specification from a table whose values are of the right types."""
+    wanted = {name: str(kind_) for name, kind_ in kind.__annotations__.items()}
+    return kind(**{k: _typed(k, v, wanted[k]) for k, v in values.items()})
 
 
 def _typed(name: str, value: Any, kind: str) -> Any:

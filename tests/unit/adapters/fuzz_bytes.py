@@ -111,14 +111,15 @@ def mutant_zip(seed: int, index: int) -> bytes:
 def zipped(rng: random.Random, folder: Folder) -> bytes:
     """Pack the files of a folder, now and then under a folder's name or next to odd members."""
     buffer = io.BytesIO()
-    prefix = rng.choice(["", "", "a/", "../"]) if rng.random() < 0.2 else ""
+    prefix = rng.choice(["a/", "a/", "../"]) if rng.random() < 0.2 else ""
+    attributes = rng.choice([0, 0x81A4, 0x81A4, 0xA1FF if rng.random() < 0.1 else 0]) << 16
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in folder.items():
             if isinstance(data, bytes) and name.isprintable():
                 info = zipfile.ZipInfo(prefix + name)
                 info.compress_type = rng.choice([zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
-                info.extra = rng.choice([b"", b"", b"", struct.pack("<HHQ", 1, 8, rng.choice(INTEGERS) % 2**64)])
-                info.external_attr = rng.choice([0, 0, 0, 0o120777 << 16, 0o100644 << 16])
+                info.extra = extra
+                info.external_attr = attributes
                 archive.writestr(info, data)
     return buffer.getvalue()
 
