@@ -13,6 +13,7 @@ from lorabench.detectors.behaviour_findings import behaviour_report
 from lorabench.detectors.probing import ProbePlan, run_battery
 from lorabench.engine import Priority
 from lorabench.errors import BindingError, InputError
+from lorabench.models import fetch
 from lorabench.results import (
     AdapterFacts,
     BehaviourEvidence,
@@ -25,7 +26,7 @@ from lorabench.results import (
     TrainTask,
     WeightEvidence,
 )
-from lorabench.scoring.score import BASE_REF, ModelRef
+from lorabench.scoring.score import BASE_REF, Asker, ModelRef
 from lorabench.workflows.probing import Responder, head_responder, held_out_prompts, responder_for
 from lorabench.workflows.profiles import choose_profile, find_profile, list_profiles
 from lorabench.workflows.scoring import Caller
@@ -64,6 +65,7 @@ class _Chosen:
     task: TrainTask
     source: str
     responder: Responder
+    refs: list[ModelRef]
 
 
 def run_behaviour(
@@ -85,29 +87,23 @@ def run_behaviour(
     given = None if request.profile in ("auto", "none") else find_profile(bench.config, request.profile)
     say(message="binding the adapter", done=0, total=0)
     try:
-        bound = bench.bind(str(folder), session=caller.session)
+        chosen = _choose(bench, request, folder, facts, caller)
     except BindingError as error:
         return _not_bound(error)
-    if bound.proof.base_matches is False:
-        return _not_bound(
-            BindingError(
-                "other-base",
-                "The adapter says it was trained on another base than the one that is loaded.",
-                "Scan it on the base it was trained on.",
-            )
-        )
-    say(message="finding out what it does")
-    chosen = _choose(bench, request, folder, facts, bound.ref, caller)
     if isinstance(chosen, StageReport):
-        return BehaviourStage(report=chosen, refs=[BASE_REF, bound.ref])
-    evidence = _probe(request, battery, chosen, say)
+        return BehaviourStage(report=chosen, refs=[])
+    try:
+        prompts = _prompts(request, chosen.task)
+    except InputError as error:
+        return BehaviourStage(report=_no_prompts(error), refs=chosen.refs)
+    evidence = _probe(request, battery, chosen, prompts, say)
     profile: Profile | None = None
     why: tuple[str, ...] = ("No profile was wanted.",)
     if request.profile != "none":
         profile, why = choose_profile(
             [given] if given else list_profiles(bench.config),
             evidence,
-            base_fingerprint=bench.engine.status().fingerprint or "",
+            base_fingerprint=fetch.base_fingerprint(bench.base, bench.config),
             task_digest=chosen.task.digest,
             rank=facts.rank,
             weights=weights,
@@ -118,38 +114,71 @@ def run_behaviour(
         evidence=evidence,
         profile=profile,
         task=None if isinstance(chosen.task, HeadTask) else chosen.task,
-        refs=[BASE_REF, bound.ref],
+        refs=chosen.refs,
         notes=fast,
     )
 
 
 def _choose(
-    bench: Workbench, request: ScanRequest, folder: Path, facts: AdapterFacts, ref: ModelRef, caller: Caller
+    bench: Workbench, request: ScanRequest, folder: Path, facts: AdapterFacts, caller: Caller
 ) -> _Chosen | StageReport:
-    """Return the task and who answers it, or the stage's end if neither is known."""
+    """Return the task and who answers it, or the stage's end if neither is known.
+
+    Raises:
+        BindingError: If the adapter does not fit the base, does not act, or says it belongs to another.
+    """
+    head = head_task_of(folder)
+    if head is not None:
+        responder = head_responder(bench.config, folder, bench.base, head)
+        return _Chosen(head, "the head beside the adapter", responder, [])
+    ref = _bound(bench, folder, caller)
     asker = bench.asker(
         priority=Priority.HEATMAP,
         session=caller.session,
         cancelled=caller.cancelled,
         on_queue=caller.on_queue,
     )
-    head = head_task_of(folder)
-    if head is not None:
-        responder = head_responder(bench.config, folder, bench.base, head)
-        return _Chosen(head, "the head beside the adapter", responder)
+    found = _task_of(request, asker, facts, ref)
+    if found is None:
+        return _unknown_task(label_proposals(asker, facts, ref))
+    task, source = found
+    return _Chosen(task, source, responder_for(asker, task, ref), [BASE_REF, ref])
+
+
+def _bound(bench: Workbench, folder: Path, caller: Caller) -> ModelRef:
+    bound = bench.bind(str(folder), session=caller.session)
+    if bound.proof.base_matches is False:
+        raise BindingError(
+            "other-base",
+            "The adapter says it was trained on another base than the one that is loaded.",
+            "Scan it on the base it was trained on.",
+        )
+    return bound.ref
+
+
+def _task_of(
+    request: ScanRequest, asker: Asker, facts: AdapterFacts, ref: ModelRef
+) -> tuple[Task, str] | None:
+    """Return the task to ask and how it was known, or None."""
+    if not isinstance(request.task, str):
+        return request.task, "typed in"
     if request.task != "auto":
-        is_name = isinstance(request.task, str)
-        task = find_task(request.task) if isinstance(request.task, str) else request.task
-        return _Chosen(task, "given" if is_name else "typed in", responder_for(asker, task, ref))
+        return find_task(request.task), "given"
     free = claimed_generation(facts)
     if free is not None:
-        return _Chosen(
-            free, "the adapter's claim, which free text cannot confirm", responder_for(asker, free, ref)
-        )
+        return free, "the adapter's claim, which free text cannot confirm"
     guess = guess_task(asker, facts, ref)
-    if guess is None:
-        return _unknown_task(label_proposals(asker, facts, ref))
-    return _Chosen(guess.task, guess.source, responder_for(asker, guess.task, ref))
+    return None if guess is None else (guess.task, guess.source)
+
+
+def _prompts(request: ScanRequest, task: TrainTask) -> tuple[str, tuple[str, ...]]:
+    if request.prompts:
+        return f"{len(request.prompts)} own prompts", request.prompts
+    return held_out_prompts(task, request.n_prompts, 0)
+
+
+def _no_prompts(error: InputError) -> StageReport:
+    return StageReport(stage="behaviour", status="not run", summary=f"{error.problem} {error.remedy}")
 
 
 def _unknown_task(proposals: Sequence[str]) -> StageReport:
@@ -166,17 +195,19 @@ def _unknown_task(proposals: Sequence[str]) -> StageReport:
     return StageReport(stage="behaviour", status="not run", summary=summary, findings=(finding,))
 
 
-def _probe(request: ScanRequest, battery: Battery, chosen: _Chosen, say: Say) -> BehaviourEvidence:
-    if request.prompts:
-        name, prompts = f"{len(request.prompts)} own prompts", request.prompts
-    else:
-        name, prompts = held_out_prompts(chosen.task, request.n_prompts, 0)
+def _probe(
+    request: ScanRequest,
+    battery: Battery,
+    chosen: _Chosen,
+    prompts: tuple[str, tuple[str, ...]],
+    say: Say,
+) -> BehaviourEvidence:
     plan = ProbePlan(
         task=chosen.task.name,
         task_source=chosen.source,
         battery=battery,
-        prompts=prompts,
-        prompts_name=name,
+        prompts=prompts[1],
+        prompts_name=prompts[0],
         seed=request.seed,
     )
     total = len(battery.probes)
@@ -197,7 +228,7 @@ def _not_bound(error: BindingError) -> BehaviourStage:
         rule=rule, stage="behaviour", level="inconclusive", sentence=error.problem, changes=error.remedy
     )
     report = StageReport(stage="behaviour", status="abstained", summary=error.problem, findings=(finding,))
-    return BehaviourStage(report=report, refs=[BASE_REF])
+    return BehaviourStage(report=report, refs=[])
 
 
 def check_request(request: ScanRequest) -> None:

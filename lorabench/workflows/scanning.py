@@ -30,7 +30,7 @@ from lorabench.results import (
     digest,
 )
 from lorabench.scoring.provenance import provenance
-from lorabench.workflows.scan_behaviour import BehaviourStage, run_behaviour
+from lorabench.workflows.scan_behaviour import run_behaviour
 from lorabench.workflows.scan_target import ScanTarget, take_in
 from lorabench.workflows.scoring import LOCAL, Caller
 from lorabench.workflows.workbench import Workbench
@@ -253,7 +253,12 @@ def _behaviour(
         bench, request, Path(target.folder), facts, weights, caller, lambda **changes: run.say(**changes)
     )
     run.profile = done.profile
-    run.facts = _facts_of(done)
+    run.facts = {"refs": done.refs, "task": done.task, "notes": done.notes}
+    if done.evidence is not None and not done.refs:  # a head, which does not go through the engine
+        run.facts |= {
+            "base_fingerprint": fetch.base_fingerprint(bench.base, bench.config),
+            "device": bench.config.device,
+        }
     if done.profile is not None:  # now the weights have something to be compared with
         stages = [
             replace(_weight_report(weights, done.profile), seconds=s.seconds) if s.stage == "weights" else s
@@ -262,10 +267,6 @@ def _behaviour(
         run.so_far = replace(run.so_far, stages=tuple(stages))
     run.add(done.report, message="")
     return done.evidence
-
-
-def _facts_of(done: BehaviourStage) -> dict[str, Any]:
-    return {"refs": done.refs, "task": done.task, "notes": done.notes}
 
 
 def _result(
@@ -295,15 +296,15 @@ def _result(
 
 
 def _provenance(bench: Workbench, request: ScanRequest, run: _Run) -> dict[str, Any]:
-    if "refs" in run.facts:
+    if run.facts.get("refs"):
         found = bench.provenance(run.facts["task"], run.facts["refs"], request.seed)
     else:
         found = provenance(
             task=None,
             base=bench.base,
-            base_fingerprint="",
+            base_fingerprint=run.facts.get("base_fingerprint", ""),
             adapters={},
-            device="none",
+            device=run.facts.get("device", "none"),
             dtype=bench.config.dtype,
             seed=request.seed,
         )

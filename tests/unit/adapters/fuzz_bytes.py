@@ -113,6 +113,7 @@ def zipped(rng: random.Random, folder: Folder) -> bytes:
     buffer = io.BytesIO()
     prefix = rng.choice(["a/", "a/", "../"]) if rng.random() < 0.2 else ""
     attributes = rng.choice([0, 0x81A4, 0x81A4, 0xA1FF if rng.random() < 0.1 else 0]) << 16
+    extra = struct.pack("<HHQ", 1, 8, rng.choice(INTEGERS) % 2**64) if rng.random() < 0.3 else b""
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in folder.items():
             if isinstance(data, bytes) and name.isprintable():
