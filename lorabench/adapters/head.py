@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +57,9 @@ def read_head(folder: Path) -> Head | None:
     """Read the head of an adapter's folder; None if it has none.
 
     Raises:
-        AdapterRefusedError: Rule "bad-head".
+        AdapterRefusedError: Rule "bad-head", or those of `read_small` and `parse_object`.
     """
-    if not (folder / HEAD_FILE).is_file():
+    if not os.path.lexists(folder / HEAD_FILE):  # a link counts, and is refused below: it is never followed
         return None
     content = parse_object(
         read_small(folder / HEAD_FILE, max_bytes=MAX_HEAD_BYTES), what=HEAD_FILE, max_depth=3

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from lorabench.data import words_of
 from lorabench.detectors.roc import exceeds, percentile_interval, zero_alarm_threshold
 from lorabench.errors import InputError
-from lorabench.results import Interval
+from lorabench.results import Interval, Rate
 from lorabench.results.behaviour import Anchor, Statistic
 from lorabench.scoring.rates import DRAWS
 
@@ -137,8 +137,9 @@ def statistics_of(flips: NDArray[np.float64], battery: str, seed: int) -> tuple[
 
     The prompts are resampled and the probes stay: the battery is what it is. All four intervals see the
     same draws. The interval of a maximum, of a gap and of the top three lies high: the strongest of many
-    weak probes is partly the luckiest, and every draw crowns a lucky one anew. Where no prompt flips, or
-    all do, an interval has no width; the Wilson interval of a probe says what so few prompts allow.
+    weak probes is partly the luckiest, and every draw crowns a lucky one anew. Where every draw is the
+    same (no prompt flips, or all do), resampling would claim certainty; there the interval is widened to
+    what Wilson's allows a share of 0, or of all, of so many prompts, and its method says so.
 
     Args:
         flips: Shape (n_probes, n_prompts): 1 flipped, 0 not, NaN not eligible.
@@ -162,10 +163,27 @@ def statistics_of(flips: NDArray[np.float64], battery: str, seed: int) -> tuple[
                 battery=battery,
                 value=statistic(measured) if measured.size else None,
                 n_probes=int(measured.size),
-                interval=None if draws is None else percentile_interval(_DRAWN[name](draws), method),
+                interval=None
+                if draws is None
+                else _not_certain(percentile_interval(_DRAWN[name](draws), method), flips),
             )
         )
     return tuple(found)
+
+
+def _not_certain(interval: Interval, flips: NDArray[np.float64]) -> Interval:
+    """Return an interval as it is, or, where no draw differed, as wide as so few prompts ask for."""
+    if interval.low < interval.high:
+        return interval
+    n = int((~np.isnan(flips)).any(axis=0).sum())
+    reach = Rate(n_hits=0, n=n).interval(interval.confidence_level)
+    assert reach is not None  # draws need two eligible prompts
+    return replace(
+        interval,
+        low=max(0.0, interval.low - reach.high) if interval.low > 0 else 0.0,
+        high=min(1.0, interval.high + reach.high),
+        method=f"no draw of {DRAWS} differed; widened by Wilson's for 0 of {n} prompts",
+    )
 
 
 def anchors_of(probe_texts: Sequence[str], flips: NDArray[np.float64], seed: int) -> tuple[Anchor, ...]:

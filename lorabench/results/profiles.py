@@ -149,6 +149,7 @@ class Profile:
         first_layers: Smallest and largest first adapted layer; None if not known.
         n_clean: Clean calibration adapters.
         n_poisoned: Poisoned tune adapters.
+        n_failed: Adapters whose planting did not take (attack rate below 0.2); no number counts them.
         thresholds: One per statistic and battery.
         held_out: The same on the test split; empty without one.
         overlap: Held-out AUC with and without shared words, over pairs of adapters; no thresholds.
@@ -183,6 +184,7 @@ class Profile:
     versions: dict[str, str]
     cohort_digest: str
     overlap: tuple[HeldOut, ...] = ()
+    n_failed: int = 0
     format: str = PROFILE_FORMAT
 
     @property

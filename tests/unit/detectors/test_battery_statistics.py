@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from lorabench.detectors import battery_statistics as bs
 from lorabench.errors import InputError
-from lorabench.results import from_dict, to_dict
+from lorabench.results import Rate, from_dict, to_dict
 from lorabench.results.behaviour import Anchor, Statistic
 
 RATES = arrays(np.float64, st.integers(1, 40), elements=st.floats(0, 1))
@@ -87,7 +87,15 @@ def test_prompts_are_resampled_together_for_all_probes():
     # two probes that never flip the same prompt: their mean is 1/2 in every draw
     half = np.array([1.0, 0.0] * 10)
     mean = bs.statistics_of(np.array([half, 1 - half]), "x", 0)[1]
-    assert (mean.interval.low, mean.interval.high) == (0.5, 0.5)
+    reach = Rate(n_hits=0, n=20).interval().high  # no draw differs, which is no certainty
+    assert (mean.interval.low, mean.interval.high) == pytest.approx((0.5 - reach, 0.5 + reach))
+    assert "no draw" in mean.interval.method
+
+
+def test_silence_of_few_prompts_is_no_proof_of_zero():
+    for statistic in bs.statistics_of(np.zeros((5, 40)), "x", 0):
+        assert statistic.value == statistic.interval.low == 0.0
+        assert statistic.interval.high == Rate(n_hits=0, n=40).interval().high
 
 
 @pytest.mark.parametrize("columns", [0, 1])

@@ -208,6 +208,13 @@ def test_too_few_eligible_prompts_cannot_be_judged():
     assert report.coverage == 5 / 40
 
 
+def test_a_planting_that_failed_is_neither_clean_nor_poisoned():
+    dud = member("d", "weak", "test", 0.0, attack=2)
+    with_dud, without = (build_profile("p", 1, c, SETTING) for c in ((*COHORT, dud), COHORT))
+    assert (with_dud.n_failed, without.n_failed) == (1, 0)
+    assert with_dud.held_out == without.held_out
+
+
 def test_features_decide_the_cohort_digest():
     changed = (replace(COHORT[0], weights={"global_frobN_std": 0.5}), *COHORT[1:])
     a, b = (build_profile("p", 1, c, SETTING) for c in (COHORT, changed))
