@@ -9,28 +9,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from lorabench.adapters import BaseFolder, FileScan, left_out_findings, scan_folder
-from lorabench.config import Config
+from lorabench.adapters import FileScan
 from lorabench.detectors.verdict import decide, missing_stages
 from lorabench.detectors.weights import weigh, weight_findings
-from lorabench.errors import AdapterRefusedError, BaseModelError
+from lorabench.errors import BaseModelError
 from lorabench.models import fetch
 from lorabench.results import (
-    LEVELS,
-    RULES,
     BehaviourEvidence,
     FileEvidence,
-    Finding,
     ProbeRate,
     Profile,
     ScanResult,
     StageReport,
     Task,
     WeightEvidence,
-    digest,
 )
 from lorabench.scoring.provenance import provenance
 from lorabench.workflows.scan_behaviour import run_behaviour
+from lorabench.workflows.scan_file import run_file, subject_of
 from lorabench.workflows.scan_target import ScanTarget, take_in
 from lorabench.workflows.scoring import LOCAL, Caller
 from lorabench.workflows.workbench import Workbench
@@ -126,72 +122,24 @@ def scan(
     name = request.name or target.name
     run = _Run(ScanSoFar(name=name, message="reading the files"), on_change or (lambda so_far: None))
     run.tell(run.so_far)
-    file = _file(bench, target, run, caller)
-    weights = _weights(file, run)
-    behaviour = _behaviour(bench, request, target, file, weights, run, caller)
-    return _result(bench, request, target, file, weights, behaviour, run, time.monotonic() - started)
-
-
-def _file(bench: Workbench, target: ScanTarget, run: _Run, caller: Caller) -> FileScan:
-    started = time.monotonic()
-    if target.folder is None:
-        assert target.refusal is not None
-        found = _refused(target.refusal)
-    else:
-        found = scan_folder(
-            target.folder,
-            bench.config.limits,
-            base=_base_facts(bench.config, bench.base),
-            on_progress=lambda done, total: run.say(done=done, total=total),
-            cancelled=caller.cancelled,
-        )
-        found = _with_left_out(found, target.left_out)
+    began = time.monotonic()
+    file = run_file(
+        bench.config,
+        bench.base,
+        target,
+        lambda done, total: run.say(done=done, total=total),
+        caller.cancelled,
+    )
     run.add(
-        replace(found.report, seconds=time.monotonic() - started),
+        replace(file.report, seconds=time.monotonic() - began),
         message="weighing the modules",
         done=0,
         total=0,
-        file=found.evidence,
+        file=file.evidence,
     )
-    return found
-
-
-def _with_left_out(found: FileScan, names: tuple[str, ...]) -> FileScan:
-    """Add what an archive or repository held besides the files that were taken over."""
-    more = left_out_findings(names)
-    if not more:
-        return found
-    findings = sorted((*found.report.findings, *more), key=lambda f: -LEVELS.index(f.level))
-    return replace(found, report=replace(found.report, findings=tuple(findings)))
-
-
-def _refused(error: AdapterRefusedError) -> FileScan:
-    """Return the file stage of an archive that was refused before anything was unpacked."""
-    rule = RULES.get(error.rule)
-    finding = Finding(
-        rule=error.rule,
-        stage="file",
-        level=rule.level if rule else "inconclusive",
-        sentence=error.problem,
-        changes=error.remedy,
-    )
-    report = StageReport(
-        stage="file", status="refused", summary=error.problem, coverage=0.0, findings=(finding,)
-    )
-    return FileScan(evidence=FileEvidence(files=(), facts=None, refusal=error.rule), report=report)
-
-
-def _base_facts(config: Config, base: str) -> BaseFolder | None:
-    try:
-        return BaseFolder(fetch.resolve(base, config))
-    except BaseModelError:
-        return None
-
-
-def _subject(evidence: FileEvidence, target: ScanTarget) -> str:
-    """Return what names the adapter: its weight file's hash, else the archive's, else its inventory's."""
-    weights = next((f.sha256 for f in evidence.files if f.kind == "weights" and f.sha256), None)
-    return weights or target.subject or digest([(f.name, f.n_bytes, f.sha256) for f in evidence.files])
+    weights = _weights(file, run)
+    behaviour = _behaviour(bench, request, target, file, weights, run, caller)
+    return _result(bench, request, target, file, weights, behaviour, run, time.monotonic() - started)
 
 
 def _weights(file: FileScan, run: _Run) -> WeightEvidence | None:
@@ -283,7 +231,7 @@ def _result(
     verdict = decide(stages, run.profile, run.facts.get("notes", ()))
     return ScanResult(
         name=run.so_far.name,
-        subject=_subject(file.evidence, target),
+        subject=subject_of(file.evidence, target),
         stages=stages,
         verdict=verdict,
         file=file.evidence,
