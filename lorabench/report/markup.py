@@ -11,9 +11,9 @@ from typing import Any
 from lorabench import __version__
 from lorabench.figures import visible
 
-_CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+CSP = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2430; --muted: #5b6270;
   --rule: #d5d8df; --soft: #f4f5f8 }
 .dark-only { display: none }
@@ -50,10 +50,10 @@ def page(title: str, sections: Iterable[str]) -> str:
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{esc(title)}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>\n<h1>{esc(title)}</h1>\n"
+        f"<title>{esc(title)}</title>\n<style>\n{STYLE}\n</style>\n</head>\n<body>\n<h1>{esc(title)}</h1>\n"
         f'<p class="muted">lorabench {esc(__version__)}, written {made}</p>\n'
         + "\n".join(sections)
         + "\n</body>\n</html>\n"

@@ -8,7 +8,7 @@ from typing import Final
 from lorabench import __version__
 from lorabench.figures import Theme, visible
 from lorabench.figures.palette import RATE_LINE, SEQUENTIAL, ink_on
-from lorabench.report.markup import _CSP, _STYLE, esc
+from lorabench.report.markup import CSP, STYLE, esc
 from lorabench.results.findings import Decision, Level
 
 DECISION_COLOURS: Final[dict[Decision, tuple[str, str]]] = {
@@ -79,10 +79,10 @@ def scan_page(title: str, created: str, sections: Iterable[str]) -> str:
     """Return a whole document; unlike other pages it tells the time of the scan, not of its writing."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_CSP}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{CSP}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{esc(title)}</title>\n<style>\n{_STYLE}\n{_LAYOUT}\n{_colours()}\n</style>\n</head>\n<body>\n"
+        f"<title>{esc(title)}</title>\n<style>\n{STYLE}\n{_LAYOUT}\n{_colours()}\n</style>\n</head>\n<body>\n"
         f'<header class="muted"><span>lorabench {esc(__version__)} · adapter triage</span>'
         f"<span>{esc(visible(created, 60))}</span></header>\n" + "\n".join(sections) + "\n</body>\n</html>\n"
     )
