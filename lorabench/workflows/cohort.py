@@ -17,6 +17,7 @@ from lorabench.detectors.calibration import Setting, build_profile
 from lorabench.detectors.probing import ProbePlan, battery_digest
 from lorabench.engine import JobContext
 from lorabench.errors import InputError
+from lorabench.models import fetch
 from lorabench.results import LabelTask, Task, digest, from_dict, to_dict
 from lorabench.results.profiles import Member, Profile
 from lorabench.scoring.provenance import versions
@@ -251,10 +252,9 @@ def _label_task(task: str | Task) -> LabelTask:
 def _setting(
     bench: Workbench, task: LabelTask, battery: Battery, prompts_name: str, prompts: tuple[str, ...]
 ) -> Setting:
-    bench.asker()
     return Setting(
         base=bench.base,
-        base_fingerprint=bench.engine.status().fingerprint or "",
+        base_fingerprint=fetch.base_fingerprint(bench.base, bench.config),
         task=task.name,
         task_digest=task.digest,
         battery=battery.name,

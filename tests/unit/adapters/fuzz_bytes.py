@@ -1,14 +1,12 @@
-"""A seeded mutator of valid adapter folders and archives: the same seed and index give the same case."""
+"""A seeded mutator of valid adapter folders: the same seed and index give the same folder."""
 
 from __future__ import annotations
 
 import functools
-import io
 import json
 import math
 import random
 import struct
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -62,9 +60,40 @@ _TEXTS: dict[str, bytes] = {
         }
     ),
 }
-_PIECES = [b"{%", b"%}", b"{{", b"}}", b"'", b'"', b"__", b"|attr", b"{% include", b"<script", b"![](//", b"<a on"]
-_PIECES += [b"\\u0000", b"\\ud800", b"[" * 20, b"{", b"}", b"\xff", b"\xef\xbb\xbf", b"PK\x05\x06", b"PK\x01\x02"]
-_PIECES += [b"\x80\x04\x95", b"c__builtin__\neval\n", b"(dp0\nS'\\x'\n", b"null", b"\0" * 8, b"http://x.y/z" * 4]
+_PIECES = [
+    b"{%",
+    b"%}",
+    b"{{",
+    b"}}",
+    b"'",
+    b'"',
+    b"__",
+    b"|attr",
+    b"{% include",
+    b"<script",
+    b"![](//",
+    b"<a on",
+]
+_PIECES += [b"\x7fELF\2", b"\x1f\x8b\x08\0", b"#!/bin/sh\n"]
+_PIECES += [
+    b"\\u0000",
+    b"\\ud800",
+    b"[" * 20,
+    b"{",
+    b"}",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"PK\x05\x06",
+    b"PK\x01\x02",
+]
+_PIECES += [
+    b"\x80\x04\x95",
+    b"c__builtin__\neval\n",
+    b"(dp0\nS'\\x'\n",
+    b"null",
+    b"\0" * 8,
+    b"http://x.y/z" * 4,
+]
 EMBEDDED = "base_model.model.model.embed_tokens"
 
 
@@ -77,9 +106,10 @@ def valid_folders() -> tuple[Folder, ...]:
         f"{EMBEDDED}.lora_embedding_B": weights(3)[key(V, "B")],
     }
     patterns: dict[str, Any] = {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {V: 8}, "use_rslora": True}
-    made: list[Folder] = []
-    for dtype in ("F32", "F16", "BF16", "F64"):
-        made.append({CONFIG_NAME: as_json(CONFIG), WEIGHTS: framed(*parts(weights(), dtype))})
+    made: list[Folder] = [
+        {CONFIG_NAME: as_json(CONFIG), WEIGHTS: framed(*parts(weights(), dtype))}
+        for dtype in ("F32", "F16", "BF16", "F64")
+    ]
     made.append({CONFIG_NAME: as_json(CONFIG | patterns), WEIGHTS: framed(*parts(weights(1)))})
     made.append({CONFIG_NAME: as_json(CONFIG | {"use_dora": True}), WEIGHTS: framed(*parts(dora_weights()))})
     made.append({CONFIG_NAME: as_json(CONFIG), WEIGHTS: framed(*parts(weights() | rows))})
@@ -96,33 +126,6 @@ def mutant(seed: int, index: int) -> Folder:
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         rng.choices([_in_weights, _in_config, _in_texts, _in_names], [60, 14, 22, 4])[0](rng, folder)
     return folder
-
-
-def mutant_zip(seed: int, index: int) -> bytes:
-    """Return one hostile archive: of a hostile folder, or with hostile bytes of its own."""
-    rng = random.Random(f"{seed}:{index}:zip")
-    folder = mutant(seed, index) if rng.random() < 0.3 else dict(rng.choice(valid_folders()))
-    blob = zipped(rng, folder)
-    for _ in range(rng.choice([0, 1, 1, 2])):
-        blob = rng.choice([damaged, _record_damaged, _record_damaged])(rng, blob)
-    return blob
-
-
-def zipped(rng: random.Random, folder: Folder) -> bytes:
-    """Pack the files of a folder, now and then under a folder's name or next to odd members."""
-    buffer = io.BytesIO()
-    prefix = rng.choice(["a/", "a/", "../"]) if rng.random() < 0.2 else ""
-    attributes = rng.choice([0, 0x81A4, 0x81A4, 0xA1FF if rng.random() < 0.1 else 0]) << 16
-    extra = struct.pack("<HHQ", 1, 8, rng.choice(INTEGERS) % 2**64) if rng.random() < 0.3 else b""
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in folder.items():
-            if isinstance(data, bytes) and name.isprintable():
-                info = zipfile.ZipInfo(prefix + name)
-                info.compress_type = rng.choice([zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
-                info.extra = extra
-                info.external_attr = attributes
-                archive.writestr(info, data)
-    return buffer.getvalue()
 
 
 def damaged(rng: random.Random, data: bytes) -> bytes:
@@ -155,9 +158,9 @@ def _in_weights(rng: random.Random, folder: Folder) -> None:
     if not isinstance(blob, bytes):
         return
     changes: list[Callable[[random.Random, bytes], bytes]] = [
-        _data_damaged, _numbers_replaced, _reframed, _header_value, _header_text, _prefix, damaged
+        _data_damaged, _numbers_replaced, _reframed, _shifted, _header_value, _header_text, _prefix, damaged
     ]  # fmt: skip
-    folder[WEIGHTS] = rng.choices(changes, [20, 30, 20, 10, 8, 4, 8])[0](rng, blob)
+    folder[WEIGHTS] = rng.choices(changes, [20, 30, 20, 3, 9, 7, 4, 7])[0](rng, blob)
 
 
 def _split(blob: bytes) -> tuple[bytes, bytes]:
@@ -212,8 +215,22 @@ def _reframed(rng: random.Random, blob: bytes) -> bytes:
         n_bytes = math.prod(shapes[name]) * WIDTHS.get(types[name], 4)
         place = [len(data), len(data) + n_bytes]
         header[name] = {"dtype": types[name], "shape": shapes[name], "data_offsets": place}
-        data += rng.choice([bytes, rng.randbytes, lambda n: b"\x3c\x3d" * (n // 2) + b"\0" * (n % 2)])(n_bytes)
+        data += rng.choice([bytes, rng.randbytes, lambda n: b"\x3c\x3d" * (n // 2) + b"\0" * (n % 2)])(
+            n_bytes
+        )
     return framed(header, data)
+
+
+def _shifted(rng: random.Random, blob: bytes) -> bytes:
+    """Move one tensor over its neighbours or away from them; its size stays right."""
+    entries = _entries(blob)
+    if not entries:
+        return damaged(rng, blob)
+    moved = entries[rng.choice(list(entries))]
+    delta = rng.choice([-8, -4, 4, 8, 2**40])
+    if _is_small(moved.get("data_offsets"), 10_000):
+        moved["data_offsets"] = [at + delta for at in moved["data_offsets"]]
+    return framed(entries, _split(blob)[1])
 
 
 def _entries(blob: bytes) -> dict[str, dict[str, Any]]:
@@ -228,8 +245,10 @@ def _entries(blob: bytes) -> dict[str, dict[str, Any]]:
             isinstance(e.get("dtype"), str)}  # fmt: skip
 
 
-def _is_small(shape: Any) -> bool:
-    return isinstance(shape, list) and all(type(n) is int and 0 <= n < 100 for n in shape) and len(shape) < 4
+def _is_small(shape: Any, limit: int = 100) -> bool:
+    return (
+        isinstance(shape, list) and all(type(n) is int and 0 <= n < limit for n in shape) and len(shape) < 4
+    )
 
 
 def _header_value(rng: random.Random, blob: bytes) -> bytes:
@@ -294,7 +313,11 @@ def _nested(rng: random.Random) -> str:
 def _lists(rng: random.Random) -> str:
     n = rng.choice([0, 1, 2, 9, 200])
     inner = rng.choice(["1", "-1", "0", "null", "true", '"x"', "1e999", "[]", "{}"])
-    return "[" + ",".join([inner] * n) + "]" if rng.random() < 0.7 else rng.choice(["{}", "null", "true", "false"])
+    return (
+        "[" + ",".join([inner] * n) + "]"
+        if rng.random() < 0.7
+        else rng.choice(["{}", "null", "true", "false"])
+    )
 
 
 def _in_config(rng: random.Random, folder: Folder) -> None:
@@ -323,22 +346,3 @@ def _in_names(rng: random.Random, folder: Folder) -> None:
     name = rng.choice([*FILE_NAMES, *FILE_NAMES, CONFIG_NAME, WEIGHTS])
     plain = rng.choice([*_TEXTS.values(), *_PIECES, rng.randbytes(20), as_json(rng.choice(TEXTS))])
     folder[name] = rng.choice([plain, plain, plain, Link(rng.choice(LINKS)), Pipe()])
-
-
-def _record_damaged(rng: random.Random, blob: bytes) -> bytes:
-    """Put a boundary value, or another name, into a local header, the directory or the end record."""
-    mark, fields = rng.choice(
-        [
-            (b"PK\x03\x04", [(4, 2), (6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2), (30, 4)]),
-            (b"PK\x01\x02", [(4, 2), (8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (32, 2)]),
-            (b"PK\x01\x02", [(34, 2), (38, 4), (42, 4), (46, 4), (20, 8), (38, 8)]),
-            (b"PK\x05\x06", [(4, 2), (6, 2), (8, 2), (10, 2), (12, 4), (16, 4), (20, 2), (12, 8)]),
-        ]
-    )
-    starts = [i for i in range(len(blob)) if blob.startswith(mark, i)]
-    if not starts:
-        return damaged(rng, blob)
-    place, width = rng.choice(fields)
-    at = rng.choice(starts) + place
-    odd = rng.choice([struct.pack("<Q", rng.choice(INTEGERS) % 2**64), b"\xff" * 8, b"../\\\0\xe9:."])[:width]
-    return blob[:at] + odd + blob[at + width :]
