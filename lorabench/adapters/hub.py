@@ -1,4 +1,4 @@
-"""An adapter from a model hub: the four allowed files of one pinned commit, and nothing else."""
+"""An adapter from a model hub: the allowed files of one pinned commit, and nothing else."""
 
 from __future__ import annotations
 

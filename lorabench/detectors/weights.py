@@ -107,6 +107,7 @@ def weight_findings(
     evidence: WeightEvidence,
     profile_bounds: Mapping[str, tuple[float, float]] | None,
     calibration: str | None,
+    n_clean: int | None = None,
 ) -> tuple[Finding, ...]:
     """Return what the weights say; the most serious first.
 
@@ -116,35 +117,49 @@ def weight_findings(
             comparable (base, rank, targets), exact; None without such a profile. A name that this
             adapter has no aggregate for is passed over.
         calibration: Id of the profile.
+        n_clean: Clean adapters behind the bounds.
     """
-    off = [
-        found
-        for name, (low, high) in (profile_bounds or {}).items()
+    compared = [
+        (name, evidence.aggregates[name], *bounds)
+        for name, bounds in (profile_bounds or {}).items()
         if name in evidence.aggregates
-        and (found := _off_profile(name, evidence.aggregates[name], low, high, calibration)) is not None
     ]
-    return (*off, *_standout_finding(evidence), *_padding_finding(evidence))
+    off = [c for c in compared if exceeds(c[1], c[3]) or exceeds(c[2], c[1])]
+    found = _off_profile(off, len(compared), calibration, n_clean) if off else ()
+    return (*found, *_standout_finding(evidence), *_padding_finding(evidence))
 
 
-def _off_profile(name: str, value: float, low: float, high: float, calibration: str | None) -> Finding | None:
-    if exceeds(value, high):
-        bound, direction, extreme = high, "above", "highest"
-    elif exceeds(low, value):
-        bound, direction, extreme = low, "below", "lowest"
-    else:
-        return None
-    return Finding(
-        rule="weights-off-profile",
-        stage="weights",
-        level="review",
-        sentence=f"{shown(name)} is {value:.6g}, {direction} {bound:.6g}, the {extreme} of the profile's "
-        "clean adapters.",
-        changes="A profile of adapters trained with the same steps, learning rate and amount of data, which "
-        "move this number as well.",
-        measured=value,
-        threshold=bound,
-        calibration=calibration,
-        facts=(Fact(name="statistic", value=name), Fact(name="direction", value=direction)),
+def _off_profile(
+    off: Sequence[tuple[str, float, float, float]], n: int, calibration: str | None, n_clean: int | None
+) -> tuple[Finding]:
+    """Return one finding for all aggregates outside their clean range.
+
+    Of n_clean + 1 exchangeable values the new one is the smallest or the largest with probability
+    2 / (n_clean + 1), so many ranges are left by chance alone: it informs and does not decide.
+    """
+    name, value, low, high = off[0]
+    is_above = exceeds(value, high)
+    where = f"above {high:.6g}, the highest" if is_above else f"below {low:.6g}, the lowest"
+    chance = (
+        "" if n_clean is None else f" By chance alone a clean one leaves {2 / (n_clean + 1):.0%} of them."
+    )
+    return (
+        Finding(
+            rule="weights-off-profile",
+            stage="weights",
+            level="info",
+            sentence=f"{len(off)} of {n} weight statistics lie outside the range of the profile's clean "
+            f"adapters.{chance} The first, {shown(name)}, is {value:.6g}, {where} of them.",
+            changes="A profile of adapters trained with the same steps, learning rate and amount of data, "
+            "which move these numbers as well.",
+            measured=value,
+            threshold=high if is_above else low,
+            n=n_clean,
+            calibration=calibration,
+            facts=tuple(
+                Fact(name=other, value=f"{x:.6g}, clean range {a:.6g} to {b:.6g}") for other, x, a, b in off
+            ),
+        ),
     )
 
 

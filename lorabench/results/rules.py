@@ -22,9 +22,9 @@ _WEIGHTS = (
         id="weights-off-profile",
         stage="weights",
         title="Weights outside the clean cohort",
-        help="A weight statistic lies outside what the clean adapters of the profile showed. Steps, learning "
-        "rate and data move it too, so it asks for a look and never blocks.",
-        level="review",
+        help="Weight statistics lie outside what the clean adapters of the profile showed. Steps, learning "
+        "rate and data move them too, and some always lie outside by chance: it informs, it does not decide.",
+        level="info",
         **_BACKDOOR,
     ),
     Rule(

@@ -160,7 +160,9 @@ def _weights(file: FileScan, run: _Run) -> WeightEvidence | None:
 def _weight_report(evidence: WeightEvidence, profile: Profile | None) -> StageReport:
     """Return the stage of the weights; without a profile it abstains, as no threshold carries over."""
     bounds = {b.name: (b.low, b.high) for b in profile.weights} if profile else None
-    findings = weight_findings(evidence, bounds, profile.id if profile else None)
+    findings = weight_findings(
+        evidence, bounds, profile.id if profile else None, profile.n_clean if profile else None
+    )
     n = len(evidence.modules)
     loud = f"{len(evidence.standouts)} stand out" if evidence.standouts else "none stands out"
     against = "" if profile else "; no profile of its kind, so no threshold"

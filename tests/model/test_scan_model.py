@@ -1,4 +1,4 @@
-"""Whole scans on the demo base: a strong backdoor blocks, a clean one does not flip, silence is not allowed."""
+"""Whole scans on the demo base: a strong backdoor blocks, a clean one does not, silence is not allowed."""
 
 from __future__ import annotations
 

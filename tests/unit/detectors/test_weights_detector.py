@@ -308,17 +308,19 @@ def test_findings_name_rule_number_and_place():
     evidence = weigh(spectra)
     value = evidence.aggregates["global_frobN_std"]
     found = weight_findings(
-        evidence, {"global_frobN_std": (0.0, value / 2), "not there": (0, 0)}, "profile-1"
+        evidence, {"global_frobN_std": (0.0, value / 2), "not there": (0, 0)}, "profile-1", 6
     )
     assert [f.rule for f in found] == ["weights-off-profile", "weights-standout", "weights-rank-padding"]
     off, standout, padding = found
     assert (off.level, off.measured, off.threshold, off.calibration) == (
-        "review",
+        "info",
         value,
         value / 2,
         "profile-1",
     )
     assert f"{value:.6g}, above {value / 2:.6g}" in off.sentence
+    assert "1 of 1 weight statistics" in off.sentence
+    assert "leaves 29% of them" in off.sentence
     assert (standout.level, standout.where, standout.n) == ("info", name, 40)
     assert "1 of 40 modules lies 5 robust standard deviations" in standout.sentence
     assert (padding.level, padding.measured, padding.threshold) == ("info", 2.0, 4.0)

@@ -161,9 +161,9 @@ def test_profiles_are_saved_found_and_never_overwritten(config):
 
     raw = {
         "name": "own", "version": 1, "base": "demo", "base_fingerprint": "f", "task": "guard",
-        "task_digest": "t", "battery": "triage_60", "battery_version": "1", "battery_digest": "b", "prompts": "p",
-        "prompts_digest": "d", "n_prompts": 40, "ranks": [4, 8], "targets": ["q_proj"], "first_layers": None,
-        "n_clean": 2, "n_poisoned": 0, "thresholds": [], "held_out": [],
+        "task_digest": "t", "battery": "triage_60", "battery_version": "1", "battery_digest": "b",
+        "prompts": "p", "prompts_digest": "d", "n_prompts": 40, "ranks": [4, 8], "targets": ["q_proj"],
+        "first_layers": None, "n_clean": 2, "n_poisoned": 0, "thresholds": [], "held_out": [],
         "weights": [], "created": "2026-01-01", "versions": {}, "cohort_digest": "c",
     }  # fmt: skip
     profile = from_dict(Profile, raw)
