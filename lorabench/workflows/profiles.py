@@ -23,7 +23,8 @@ def list_profiles(config: Config) -> tuple[Profile, ...]:
     found: dict[tuple[str, int], Profile] = {}
     own = sorted(config.profiles_dir.glob("*.json")) if config.profiles_dir.is_dir() else []
     shipped = resources.files("lorabench.data") / "profiles"
-    packaged = sorted((f for f in shipped.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
+    files = shipped.iterdir() if shipped.is_dir() else ()
+    packaged = sorted((f for f in files if f.name.endswith(".json")), key=lambda f: f.name)
     for path in (*own, *packaged):
         profile = _read(path)
         found.setdefault((profile.name, profile.version), profile)

@@ -125,7 +125,7 @@ def test_calibrate_needs_something(cli, tmp_path):
 def test_the_shipped_cohort_is_shown(cli):
     found = cli("cohort", "show", "--json")
     members = json.loads(found.out)["members"]
-    assert len(members) == 42
+    assert len(members) >= 25
     tune, test = ({m["trigger"] for m in members if m["split"] == s} for s in ("tune", "test"))
     assert tune & test <= {""}
     assert tune - {""}
