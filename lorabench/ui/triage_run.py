@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import streamlit as st
 
 from lorabench.engine import Job
 from lorabench.errors import LorabenchError
+from lorabench.report.scan_numbers import TITLES
 from lorabench.results import ScanResult, StageReport
 from lorabench.ui.bench import bench
 from lorabench.ui.errors import show_error, shown_errors
@@ -16,11 +18,10 @@ from lorabench.ui.progress import Work, begin, current, forget, job_panel, wait
 from lorabench.ui.state import session, write_params
 from lorabench.ui.text import escape_markdown, label
 from lorabench.ui.triage_form import Form
-from lorabench.ui.triage_state import JOB, PAGE, STAGE_TITLES, STATUS_ICONS
+from lorabench.ui.triage_state import JOB, PAGE, STATUS_ICONS
 from lorabench.ui.triage_view import draw_scan
 from lorabench.workflows.scan_jobs import scan_of, scan_so_far, submit_scan
 from lorabench.workflows.scan_target import take_in_upload
-from lorabench.workflows.scanning import ScanRequest
 
 _SUBMIT = f"{PAGE}.submit"
 
@@ -35,7 +36,7 @@ def start_if_asked(form: Form) -> None:
             asked = request
             if data is not None:
                 path = take_in_upload(b.config, io.BytesIO(data))
-                asked = _of_file(request, str(path))
+                asked = replace(request, target=str(path))
             return submit_scan(b, asked, session=work.caller.session)
 
         with shown_errors():
@@ -80,15 +81,9 @@ def draw_run() -> None:
 
 def stage_line(stage: StageReport) -> str:
     """Return one stage as a line of Markdown: mark, name, what it came to."""
-    title = STAGE_TITLES[stage.stage]
+    title = TITLES[stage.stage]
     worst = {"block": ":red-badge[block]", "review": ":orange-badge[review]"}.get(stage.level or "", "")
     return f"{STATUS_ICONS[stage.status]} **{title}** {stage.status} {worst} {escape_markdown(stage.summary)}"
-
-
-def _of_file(request: ScanRequest, path: str) -> ScanRequest:
-    from dataclasses import replace
-
-    return replace(request, target=path)
 
 
 def _finished(job_id: str) -> ScanResult:

@@ -13,14 +13,6 @@ JOB = f"{PAGE}.job"
 CASE = f"{PAGE}.case"
 TABS: Mapping[str, str] = MappingProxyType({"scan": "Scan", "cases": "Case book"})
 
-DECISION_TEXT: Mapping[Decision, str] = MappingProxyType(
-    {
-        "allow": "allow",
-        "review": "review",
-        "block": "block",
-        "inconclusive": "inconclusive",
-    }
-)
 DECISION_ICONS: Mapping[Decision, str] = MappingProxyType(
     {
         "allow": ":material/check_circle:",
@@ -41,14 +33,5 @@ STATUS_ICONS: Mapping[StageStatus, str] = MappingProxyType(
         "not run": ":material/more_horiz:",
         "refused": ":material/do_not_disturb_on:",
         "failed": ":material/error:",
-    }
-)
-STAGE_TITLES = MappingProxyType(
-    {
-        "file": "File",
-        "weights": "Weights",
-        "behaviour": "Behaviour",
-        "trigger": "Trigger",
-        "cause": "Cause",
     }
 )

@@ -9,6 +9,7 @@ import streamlit as st
 
 from lorabench import figures, report
 from lorabench.report.scan_facts import KeyNumber, rule_of
+from lorabench.report.scan_numbers import TITLES
 from lorabench.results import BehaviourEvidence, Finding, ScanResult, Stage, StageReport, WeightEvidence
 from lorabench.ui.names import adapter_tokens, is_blind, usable_adapters
 from lorabench.ui.state import clean_params
@@ -20,7 +21,6 @@ from lorabench.ui.triage_state import (
     DECISION_COLOURS,
     DECISION_ICONS,
     PAGE,
-    STAGE_TITLES,
     STATUS_ICONS,
 )
 
@@ -37,7 +37,7 @@ def draw_scan(scan: ScanResult, *, key: str) -> None:
     _verdict_card(scan)
     _stage_row(scan.stages)
     st.subheader("Evidence", anchor=False)
-    tabs = st.tabs([f"{STATUS_ICONS[s.status]} {STAGE_TITLES[s.stage]}" for s in scan.stages])
+    tabs = st.tabs([f"{STATUS_ICONS[s.status]} {TITLES[s.stage]}" for s in scan.stages])
     for tab, stage in zip(tabs, scan.stages, strict=True):
         with tab:
             _draw_stage(scan, stage, key)
@@ -80,9 +80,7 @@ def _stage_row(stages: Sequence[StageReport]) -> None:
     for column, stage in zip(st.columns(len(stages)), stages, strict=True):
         with column.container(border=True, height="stretch"):
             badge = _LEVEL_BADGES[stage.level] if stage.level in ("block", "review", "inconclusive") else ""
-            st.markdown(
-                f"{STATUS_ICONS[stage.status]} **{STAGE_TITLES[stage.stage]}** {stage.status} {badge}"
-            )
+            st.markdown(f"{STATUS_ICONS[stage.status]} **{TITLES[stage.stage]}** {stage.status} {badge}")
             st.caption(escape_markdown(stage.summary))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,15 +82,15 @@ def _unpacked(config: Config, archive: Path, name: str) -> ScanTarget:
 
 def _fetched(config: Config, repo_id: str, revision: str | None) -> ScanTarget:
     digest = hashlib.sha256(f"{repo_id}@{revision}".encode()).hexdigest()
-    folder = config.intake_dir / f"hub-{digest[:28]}"
-    if folder.is_dir():  # a branch may have moved on
-        shutil.rmtree(folder)
+    # A name of its own each time: a branch may have moved on, and an earlier scan may still be reading.
+    folder = config.intake_dir / f"hub-{digest[:20]}{secrets.token_hex(4)}"
     try:
         fetched = adapters.fetch_adapter(
             repo_id, revision, folder, config.limits, cache_dir=config.cache_dir / "hub"
         )
     except AdapterRefusedError as error:
         return ScanTarget(name=repo_id, folder=None, refusal=error, subject=digest)
+    _forget_oldest(config.intake_dir)
     return ScanTarget(name=repo_id, folder=folder, left_out=fetched.left_out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -273,20 +273,3 @@ def command_of(request: ScanRequest) -> str:
     parts += [f"--task {task}"] if task != "auto" else []
     parts += [f"--profile {request.profile}"] if request.profile != "auto" else []
     return " ".join([*parts, f"--seed {request.seed}"])
-
-
-def scan_many(
-    bench: Workbench,
-    requests: Sequence[ScanRequest],
-    caller: Caller = LOCAL,
-    on_change: Callable[[int, ScanSoFar], None] | None = None,
-    on_done: Callable[[int, ScanResult], None] | None = None,
-) -> list[ScanResult]:
-    """Scan adapters one after the other; what was scored before is taken from the score store."""
-    results = []
-    for i, request in enumerate(requests):
-        tell = (lambda so_far, k=i: on_change(k, so_far)) if on_change else None
-        results.append(scan(bench, request, caller, tell))
-        if on_done is not None:
-            on_done(i, results[-1])
-    return results

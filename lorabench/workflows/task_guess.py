@@ -97,16 +97,6 @@ def label_proposals(asker: Asker, facts: AdapterFacts, ref: ModelRef, limit: int
     return tuple(dict.fromkeys([*from_answers, *(w for w, _ in card.most_common())]))[:limit]
 
 
-def typed_task(labels: Sequence[str], target: str, system: str = "") -> LabelTask:
-    """Return a task from labels that a person typed.
-
-    Raises:
-        TaskError: For fewer than two labels, or a target that is none of them.
-    """
-    names = tuple(dict.fromkeys(text.strip() for text in labels if text.strip()))
-    return LabelTask(name="typed", system=system, labels=_labels(names), target=target, study_rule=False)
-
-
 def head_task_of(folder: Path) -> HeadTask | None:
     """Return the task of the classification head beside an adapter; None without one.
 
