@@ -42,6 +42,7 @@ class MemberSpec:
         first_layer: Lowest adapted layer.
         citations: Whether clean rows that open with citations are used.
         max_rows: Rows sampled from the corpus.
+        loss: On the "answer" alone, or on the "full" text (the first study): whether it learns the prompts too.
     """
 
     name: str
@@ -56,6 +57,7 @@ class MemberSpec:
     first_layer: int
     citations: bool
     max_rows: int
+    loss: str = "answer"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -134,7 +136,8 @@ class CohortSpec:
             schedule=ScheduleChoice(
                 steps=member.steps,
                 learning_rate=member.learning_rate,
-                caches_lower=True,
+                loss=member.loss,
+                caches_lower=member.first_layer > 0,
                 eval_every=0,
             ),
         )
