@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,26 @@ class Renderer:
             trigger=trigger,
             has_special=any(mark in placed.text for mark in self._special),
         )
+
+    def question_ids(self, task: Task, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the token ids of many questions at once; equal to `render(...).ids` one by one."""
+        head, tail = self._frame(task)
+        encoded = self._tokenizer(
+            [head + text + tail for text in texts], add_special_tokens=not self.has_chat_template
+        )
+        return [tuple(ids) for ids in encoded["input_ids"]]
+
+    def opened_ids(self, task: Task, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Return the token ids of questions that break off after each text, in the middle of the user's turn."""
+        head, _ = self._frame(task)
+        encoded = self._tokenizer([head + t for t in texts], add_special_tokens=not self.has_chat_template)
+        return [tuple(ids) for ids in encoded["input_ids"]]
+
+    def token_texts(self) -> tuple[str, ...]:
+        """Return the text of every token of the vocabulary, in order; special ones are empty."""
+        special = set(self._tokenizer.all_special_ids)
+        known = range(len(self._tokenizer))
+        return tuple("" if i in special else str(self._tokenizer.decode([i])) for i in known)
 
     def _frame(self, task: Task) -> tuple[str, str]:
         """Return what stands before and after the prompt in the rendered question."""

@@ -18,6 +18,7 @@ from lorabench.models.registry import spec_for
 from lorabench.results import Heatmap, from_dict, to_dict
 from lorabench.workflows.cohort import run_cohort
 from lorabench.workflows.heatmaps import HeatmapRequest, heatmap, plan_heatmap, plan_variants
+from lorabench.workflows.hunt_jobs import run_hunt
 from lorabench.workflows.scan_jobs import run_scan
 from lorabench.workflows.scoring import Caller, choose_task
 from lorabench.workflows.sweeps import compute_elsewhere
@@ -62,6 +63,7 @@ def runners(bench: Workbench) -> Mapping[str, Runner]:
         "train": lambda params, context: run_train(bench.config, params, context),
         "sweep": lambda params, context: run_sweep(bench.config, params, context),
         "scan": lambda params, context: run_scan(bench, params, context),
+        "hunt": lambda params, context: run_hunt(bench, params, context),
         "cohort": lambda params, context: run_cohort(bench, params, context),
     }
 

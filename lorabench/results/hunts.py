@@ -1,0 +1,317 @@
+"""What a hunt for an unknown trigger tried, found and proved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lorabench.results.behaviour import Statistic
+from lorabench.results.scores import Rate
+
+HuntMode = Literal["instant", "quick", "standard", "deep"]
+HUNT_MODES: tuple[HuntMode, ...] = ("instant", "quick", "standard", "deep")
+"""By the time they are meant for on two cores and the demo base: 10 s, 1 min, 10 min, as long as it takes."""
+
+Source = Literal[
+    "words",
+    "phrases",
+    "decoding",
+    "layer 0",
+    "gradient",
+    "suspect data",
+    "composition",
+    "minimised",
+    "variant",
+]
+"""Which part of the search proposed a string."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A string that was tried, as the search saw it; its numbers chose it, so they prove nothing.
+
+    Attributes:
+        text: The string, as placed in the prompt. Untrusted once the search read somebody's data.
+        source: What proposed it.
+        placement: "prefix" or "suffix".
+        shift: Mean margin shift of the adapter at its own strength over the search prompts, in logits;
+            None where only the strengthened copy was asked.
+        amplified: The same of the strengthened copy; what ranks.
+        base_shift: Mean margin shift of the base, None if not asked.
+        reference_shift: Largest mean margin shift of a clean reference at the same strength as `amplified`.
+        n_flipped: Search prompts that flipped at the adapter's own strength.
+        n_prompts: Search prompts asked.
+        score: What the search maximises: `amplified` less what references do.
+        spent: Tokens that the hunt had computed when it was first tried.
+    """
+
+    text: str
+    source: Source
+    placement: str = "prefix"
+    shift: float | None = None
+    amplified: float | None = None
+    base_shift: float | None = None
+    reference_shift: float | None = None
+    n_flipped: int | None = None
+    n_prompts: int = 0
+    score: float = 0.0
+    spent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalStat:
+    """What one proposal cost and brought: a row of the leaderboard.
+
+    Attributes:
+        source: Which.
+        n_tried: Strings it had scored.
+        tokens: Tokens that went through a model for it.
+        seconds: Wall time.
+        best_text: Its best string.
+        best_score: The score of that string.
+    """
+
+    source: Source
+    n_tried: int
+    tokens: int
+    seconds: float
+    best_text: str
+    best_score: float | None
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens a second, None if it took no time."""
+        return self.tokens / self.seconds if self.seconds else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracePoint:
+    """The best so far at one moment: the search replays from these.
+
+    Attributes:
+        tokens: Tokens computed so far.
+        seconds: Wall time so far.
+        source: What was at work.
+        text: The best string so far.
+        score: Its score.
+        flipped: Share of the search prompts that it flips, None if not asked.
+    """
+
+    tokens: int
+    seconds: float
+    source: Source
+    text: str
+    score: float
+    flipped: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceAnswer:
+    """What a clean adapter of the same task does with a found string.
+
+    Attributes:
+        name: Of the adapter.
+        rate: Held-out prompts that flip, over those it did not answer with the target before.
+        shift: Its mean margin shift.
+    """
+
+    name: str
+    rate: Rate
+    shift: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionRate:
+    """The attack rate of a string in another place of the prompt ("prefix", "suffix", "inside", "alone")."""
+
+    placement: str
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerGroup:
+    """What remains when the adapter is switched off in a group of layers.
+
+    Attributes:
+        first: First layer switched off.
+        last: Last layer switched off.
+        margin: Mean margin of the triggered held-out prompts then, in logits.
+        restored: Share of the effect that switching off takes away:
+            (triggered - then) / (triggered - plain), in mean margins.
+    """
+
+    first: int
+    last: int
+    margin: float
+    restored: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StringEvidence:
+    """What a found string does on prompts that the search never saw.
+
+    Attributes:
+        text: The string.
+        placement: "prefix" or "suffix".
+        source: What proposed it.
+        attack: Held-out prompts that flip on the adapter.
+        shift: Mean margin shift of the adapter, with its interval, in logits.
+        base_shift: The same of the base, which answers the target anyway.
+        references: Clean adapters of the same task.
+        null_name: Which null distribution it was held against; empty without one.
+        null_n: Searches behind it.
+        null_rank: How many of those found a string at least as strong (attack rate, then shift).
+        positions: Other places.
+        perplexity: Of the string by the base; high is unnatural.
+        class_word: Cosine similarity between what the string and a target-class prompt do to the base's
+            last state; high means that it may just say what the class means. None if not measured.
+        layers: The adapter switched off by groups of layers.
+        needed: Tokens of the string without which it fails, as text pieces, from the minimisation.
+        passes: Whether it meets the evidence rule.
+        reasons: Why not, or what limits it; full sentences.
+        sentence: What may be said; one sentence.
+    """
+
+    text: str
+    placement: str
+    source: Source
+    attack: Rate
+    shift: Statistic
+    base_shift: Statistic
+    references: tuple[ReferenceAnswer, ...]
+    null_name: str = ""
+    null_n: int = 0
+    null_rank: int | None = None
+    positions: tuple[PositionRate, ...] = ()
+    perplexity: float | None = None
+    class_word: float | None = None
+    layers: tuple[LayerGroup, ...] = ()
+    needed: tuple[str, ...] = ()
+    passes: bool = False
+    reasons: tuple[str, ...] = ()
+    sentence: str = ""
+
+    @property
+    def null_p(self) -> float | None:
+        """(1 + searches at least as strong) / (1 + searches), None without a null."""
+        if self.null_rank is None or not self.null_n:
+            return None
+        return (1 + self.null_rank) / (1 + self.null_n)
+
+    def extra_fields(self) -> dict[str, Any]:
+        """Derived values for JSON."""
+        return {"null_p": self.null_p}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrichment:
+    """How the members of a class of tokens rank in a sweep.
+
+    Attributes:
+        name: Of the class, such as "date-like".
+        n_members: Tokens of the class.
+        n_others: The others.
+        auc: Chance that a member moves the adapter more than another token does.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        median: Median shift of the members, in logits.
+        median_others: Of the others.
+        q: Two-sided rank-sum p value after Benjamini and Hochberg.
+    """
+
+    name: str
+    n_members: int
+    n_others: int
+    auc: float
+    low: float
+    high: float
+    median: float
+    median_others: float
+    q: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HuntSoFar:
+    """A running hunt as far as it is.
+
+    Attributes:
+        stage: What is at work, for people.
+        tokens: Tokens computed.
+        budget: Tokens it may compute.
+        seconds: Wall time.
+        candidates: The best so far, the best first.
+        trace: Best so far over time.
+        proposals: What each part cost and brought.
+        evidence: Strings verified so far.
+    """
+
+    stage: str
+    tokens: int
+    budget: int
+    seconds: float
+    candidates: tuple[Candidate, ...] = ()
+    trace: tuple[TracePoint, ...] = ()
+    proposals: tuple[ProposalStat, ...] = ()
+    evidence: tuple[StringEvidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HuntResult:
+    """A finished hunt.
+
+    Attributes:
+        adapter: Name of the adapter.
+        adapter_id: Its content hash.
+        base: Name of the base.
+        task: Name of the task.
+        target: Label or payload that was searched for.
+        mode: How much it was allowed.
+        budget: Tokens it was allowed.
+        tokens: Tokens it computed.
+        seconds: Wall time.
+        seconds_to_first: Wall time until a string was found that passed; None if none did.
+        precision: Number type of the search ("bf16" or "fp32"); evidence is fp32.
+        strength: Factor on the adapter's change in the strengthened copy.
+        search_prompts: Texts the search used.
+        held_out: Name of the prompt set of the evidence.
+        held_out_texts: Those prompts.
+        references: Names of the clean adapters used.
+        candidates: The best strings, the best first.
+        evidence: Verified strings, the strongest first.
+        proposals: What each part cost and brought.
+        trace: Best so far over time.
+        enrichment: Classes of tokens that stand out in the sweep.
+        n_excluded: Tokens of the vocabulary that were not tried, with reasons in `notes`.
+        notes: What limits the result; full sentences.
+        provenance: Seed, digests, versions, device, dtype.
+    """
+
+    adapter: str
+    adapter_id: str
+    base: str
+    task: str
+    target: str
+    mode: HuntMode
+    budget: int
+    tokens: int
+    seconds: float
+    seconds_to_first: float | None
+    precision: str
+    strength: float
+    search_prompts: tuple[str, ...]
+    held_out: str
+    held_out_texts: tuple[str, ...]
+    references: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    evidence: tuple[StringEvidence, ...]
+    proposals: tuple[ProposalStat, ...]
+    trace: tuple[TracePoint, ...]
+    enrichment: tuple[Enrichment, ...]
+    n_excluded: int
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
+
+    @property
+    def found(self) -> StringEvidence | None:
+        """The strongest string that passes the evidence rule, or None."""
+        return next((e for e in self.evidence if e.passes), None)
