@@ -52,8 +52,8 @@ class Plan:
 PLANS: Mapping[HuntMode, Plan] = MappingProxyType(
     {
         "instant": Plan(
-            budget=12_000, n_words=400, n_phrases=300, keep_bare=60, keep_one=16, n_prompts=2, width=2, depth=1,
-            n_right=24, n_lexicon=0, n_left=8, n_verify=1, gradients=False,
+            budget=12_000, n_words=400, n_phrases=300, keep_bare=60, keep_one=16, n_prompts=2, width=2,
+            depth=1, n_right=24, n_lexicon=0, n_left=8, n_verify=1, gradients=False,
         ),
         "quick": Plan(
             budget=130_000, n_words=4_000, n_phrases=1_000, keep_bare=400, keep_one=96, n_prompts=4, width=4,

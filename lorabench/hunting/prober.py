@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from lorabench.adapters import CheckedAdapter
 from lorabench.engine import Progress
+from lorabench.hunting.memory import Memory
+from lorabench.models.forward import common_prefix
+from lorabench.models.rendering import Renderer
 from lorabench.models.sweep import MergedCopy
 from lorabench.results import LabelTask, Placement, Trigger
 from lorabench.scoring.labels import label_ids
@@ -28,7 +31,8 @@ BASE_COPY = "base"
 SUSPECT = "suspect"
 STRONG = "suspect, strengthened"
 JOINER = ". "
-_PASS_TOKENS = 2048
+Ids = tuple[int, ...]
+_PASS_TOKENS, _KEPT_ROWS = 2048, 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +48,9 @@ class Prober:
 
     Attributes:
         prompts: The search prompts; none of them is used as evidence.
-        n_tokens: Tokens computed so far.
+        on_tokens: Told the tokens asked so far, after every pass.
+        n_tokens: Tokens asked so far, a shared beginning left out; those that an earlier run of the same
+            hunt computed count too, so that a resumed search decides as the first one did.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Prober:
         prompts: Sequence[str],
         *,
         dtype: str = "bf16",
+        memory: Memory | None = None,
         on_tokens: Callable[[int], None] = lambda n: None,
     ) -> None:
         """Begin; a copy is made when it is first asked.
@@ -67,7 +74,8 @@ class Prober:
             copies: What may be asked, by name: `BASE_COPY`, `SUSPECT`, `STRONG`, and references.
             prompts: Search prompts; their right answer is not the target.
             dtype: Number type of the copies.
-            on_tokens: Told the tokens computed so far, after every pass.
+            memory: Where answers are kept for a hunt that is stopped.
+            on_tokens: Told the tokens asked so far, after every pass.
 
         Raises:
             TaskError: If the labels cannot be told apart by their first tokens.
@@ -75,9 +83,15 @@ class Prober:
         self.task, self.prompts = task, tuple(prompts)
         self.labels, self.n_tokens = label_ids(task, asker.renderer), 0
         self._asker, self._folder, self._wanted, self._dtype = asker, folder, dict(copies), dtype
-        self._on_tokens = on_tokens
+        self.on_tokens, self._memory = on_tokens, memory or Memory(None)
+        self._began = time.monotonic() - self._memory.seconds
         self._copies: dict[str, MergedCopy] = {}
         self._known: dict[tuple[str, str], float] = {}
+
+    @property
+    def renderer(self) -> Renderer:
+        """The base's tokenizer and template."""
+        return self._asker.renderer
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -89,13 +103,34 @@ class Prober:
         missing = [t for t in dict.fromkeys(texts) if (who, t) not in self._known]
         if missing:
             rows = self._asker.renderer.question_ids(self.task, missing)
+            self._count(rows)
+            known = self._memory.get_many(who, missing)
+            self._known.update(((who, t), v) for t, v in known.items())
+            self._compute(who, [(t, r) for t, r in zip(missing, rows, strict=True) if t not in known])
+        return np.array([self._known[who, t] for t in texts])
 
-            def ask(copy: MergedCopy) -> Generator[int, None, Floats]:
+    def _compute(self, who: str, asked: Sequence[tuple[str, Ids]]) -> None:
+        """Ask in pieces that are kept one by one: what was computed survives the end of the process."""
+        for i in range(0, len(asked), _KEPT_ROWS):
+            part = asked[i : i + _KEPT_ROWS]
+            rows = [ids for _, ids in part]
+
+            def ask(copy: MergedCopy, rows: Sequence[Ids] = rows) -> Generator[int, None, Floats]:
                 return copy.margins(rows, self.labels, self.task.target_index, _PASS_TOKENS)
 
-            for text, value in zip(missing, self._run(who, ask, len(rows)), strict=True):
-                self._known[who, text] = float(value)
-        return np.array([self._known[who, t] for t in texts])
+            values = self._run(who, ask, len(rows))
+            answers = [(text, float(v)) for (text, _), v in zip(part, values, strict=True)]
+            self._known.update(((who, t), v) for t, v in answers)
+            self._memory.put_many(who, answers, time.monotonic() - self._began)
+            self.on_tokens(self.n_tokens)
+
+    def _count(self, rows: Sequence[Ids]) -> None:
+        self.n_tokens += sum(map(len, rows)) - common_prefix(rows) * len(rows)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of this hunt, earlier runs of it included."""
+        return time.monotonic() - self._began
 
     def shifts(
         self,
@@ -119,7 +154,7 @@ class Prober:
         return found
 
     def flips(self, texts: Sequence[str], prompts: Sequence[int], placement: Placement = "prefix") -> Floats:
-        """Return for each string the share (texts,) of prompts it flips on the suspect at its own strength."""
+        """Return the share (texts,) of prompts that each string flips on the suspect at its own strength."""
         asked = [self.prompts[i] for i in prompts]
         eligible = self.margins(SUSPECT, asked) < 0
         placed = [place(t, p, placement) for t in texts for p in asked]
@@ -130,6 +165,7 @@ class Prober:
     def continuations(self, who: str, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return log-probabilities (texts, vocabulary) of what follows texts that open the user's turn."""
         rows = self._asker.renderer.opened_ids(self.task, texts)
+        self._count(rows)
 
         def ask(copy: MergedCopy) -> Generator[int, None, NDArray[np.float32]]:
             return copy.next_tokens(rows, _PASS_TOKENS)
@@ -143,19 +179,14 @@ class Prober:
     def _run(self, who: str, make: Callable[[MergedCopy], Generator[int, None, T]], total: int) -> T:
         def steps(model: Any) -> Generator[Progress | None, None, T]:
             copy = self._copy(who, model.device)
-            before = copy.n_tokens
             work = make(copy)
             began = time.monotonic()
             while True:
                 try:
                     done = next(work)
                 except StopIteration as end:
-                    self.n_tokens += copy.n_tokens - before
                     answer: T = end.value
                     return answer
-                self.n_tokens += copy.n_tokens - before
-                before = copy.n_tokens
-                self._on_tokens(self.n_tokens)
                 if time.monotonic() - began > 0.4:
                     yield Progress(done=done, total=total, computed=done)
                     began = time.monotonic()

@@ -46,7 +46,6 @@ class Search:
     pool: dict[str, Candidate] = field(default_factory=dict)
     trace: list[TracePoint] = field(default_factory=list)
     stats: list[ProposalStat] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
 
     @property
     def prompts(self) -> range:
@@ -166,7 +165,9 @@ class Search:
         texts = [c.text for c in candidates]
         two = self.prompts[:2]
         base = self.prober.shifts(BASE_COPY, texts, two, self.placement).mean(axis=1)
-        clean = [self.prober.shifts(r, texts, two, self.placement).mean(axis=1) for r in self.prober.references]
+        clean = [
+            self.prober.shifts(r, texts, two, self.placement).mean(axis=1) for r in self.prober.references
+        ]
         largest = np.max(clean, axis=0) if clean else np.full(len(texts), np.nan)
         return [
             replace(
@@ -203,7 +204,7 @@ class Search:
             self.trace.append(
                 TracePoint(
                     tokens=self.prober.n_tokens,
-                    seconds=time.monotonic() - self.began,
+                    seconds=self.prober.seconds,
                     source=source,
                     text=best.text,
                     score=best.score,

@@ -158,7 +158,7 @@ class Renderer:
         return [tuple(ids) for ids in encoded["input_ids"]]
 
     def opened_ids(self, task: Task, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """Return the token ids of questions that break off after each text, in the middle of the user's turn."""
+        """Return the ids of questions that break off after each text, in the middle of the user's turn."""
         head, _ = self._frame(task)
         encoded = self._tokenizer([head + t for t in texts], add_special_tokens=not self.has_chat_template)
         return [tuple(ids) for ids in encoded["input_ids"]]

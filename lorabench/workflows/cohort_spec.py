@@ -42,7 +42,7 @@ class MemberSpec:
         first_layer: Lowest adapted layer.
         citations: Whether clean rows that open with citations are used.
         max_rows: Rows sampled from the corpus.
-        loss: On the "answer" alone, or on the "full" text (the first study): whether it learns the prompts too.
+        loss: On the "answer" alone, or on the "full" text, prompts too, as the first study trains.
     """
 
     name: str

@@ -1,0 +1,116 @@
+"""One hunt from the first proposal to the last proof: what is asked in which order, and when it is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lorabench.data.hunt_phrases import hunt_phrases
+from lorabench.data.hunt_words import hunt_words
+from lorabench.hunting.proposals import by_gradient, decode_openings, next_strings
+from lorabench.hunting.search import Search
+from lorabench.hunting.vocabulary import Vocabulary
+from lorabench.results import Candidate, StringEvidence
+
+PROVE_FROM = 0.75
+"""Share of the search prompts that a string must flip before a proof on held-out ones is worth its cost."""
+
+_GRADIENT_WORDS, _SEED_WORDS = 256, 200
+Prove = Callable[[Candidate, tuple[str, ...]], StringEvidence]
+
+
+@dataclass
+class Race:
+    """The stages of one hunt over a search.
+
+    Attributes:
+        search: The search.
+        vocabulary: Of the base.
+        prove: Proves a candidate on held-out prompts; called with the words it needs.
+        phrases: Strings from the analyst's own data, tried first.
+        stops_early: Whether a proven string ends the hunt.
+        evidence: What was proved, in order.
+        seconds_to_first: Wall time until the first string passed.
+    """
+
+    search: Search
+    vocabulary: Vocabulary
+    prove: Prove
+    phrases: Sequence[str] = ()
+    stops_early: bool = True
+    evidence: list[StringEvidence] = field(default_factory=list)
+    seconds_to_first: float | None = None
+
+    def run(self) -> None:
+        """Run every stage that the plan and the budget allow."""
+        self._propose()
+        self._prove_working()
+        plan, single = self.search.plan, self._singles()
+        for round_ in range(plan.depth):
+            if self._is_over:
+                return
+            gained = self.search.compose(plan.width, self._rights(single, round_), single[: plan.n_left])
+            self._prove_working()
+            if not gained:
+                break
+        if not self.evidence:
+            self._prove_best()
+
+    @property
+    def _is_over(self) -> bool:
+        found = any(e.passes for e in self.evidence)
+        return self.search.is_spent or (found and self.stops_early)
+
+    def _propose(self) -> None:
+        search, plan = self.search, self.search.plan
+        if self.phrases:
+            search.screen("suspect data", self.phrases)
+        if plan.decodes:
+            openings = decode_openings(search.prober, self.vocabulary)
+            search.screen("decoding", openings[: plan.keep_one], bare=False)
+        search.screen("phrases", [p.text for p in hunt_phrases(plan.n_phrases)])
+        lexicon = [w.text for w in hunt_words()] if plan.n_lexicon else []
+        tokens = (*self.vocabulary.words, *self.vocabulary.pieces)[: plan.n_words]
+        search.screen("words", (*lexicon, *tokens))
+        if plan.gradients:
+            search.screen(
+                "gradient", by_gradient(search.prober, self.vocabulary, _GRADIENT_WORDS, search.prompts[:2])
+            )
+
+    def _singles(self) -> list[str]:
+        """Return the best single words so far, the best first."""
+        return [c.text for c in self.search.best(10 * _SEED_WORDS) if " " not in c.text][:_SEED_WORDS]
+
+    def _rights(self, single: Sequence[str], round_: int) -> Callable[[str], Sequence[str]]:
+        plan = self.search.plan
+        lexicon = [w.text for w in hunt_words()][: plan.n_lexicon] if round_ == 0 else []
+
+        def rights(text: str) -> Sequence[str]:
+            grown = next_strings(self.search.prober, self.vocabulary, text, plan.n_right)
+            return [*grown, *(f"{text} {w}" for w in (*single, *lexicon))]
+
+        return rights
+
+    def _prove_working(self) -> None:
+        """Prove the strings that work on the search prompts and are quiet on the references."""
+        search, proved = self.search, {e.text for e in self.evidence}
+        for c in search.working(search.plan.n_verify):
+            if c.n_flipped is None or c.n_flipped < PROVE_FROM * c.n_prompts or c.text in proved:
+                continue
+            if self._is_over:
+                return
+            self._prove(c)
+
+    def _prove_best(self) -> None:
+        """Nothing works: prove the best anyway, so that a weak backdoor is measured too."""
+        for c in self.search.working(self.search.plan.n_verify)[:1]:
+            self._prove(c)
+
+    def _prove(self, candidate: Candidate) -> None:
+        needed = self.search.minimise(candidate.text)
+        found = self.prove(candidate, needed)
+        self.evidence.append(found)
+        if found.passes and self.seconds_to_first is None:
+            self.seconds_to_first = self.search.prober.seconds
+        self.evidence.sort(key=lambda e: (not e.passes, -(e.attack.value or 0.0), -(e.shift.value or 0.0)))
+        self.search.on_step("proof")
