@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lorabench.data.hunt_phrases import hunt_phrases
 from lorabench.data.hunt_words import hunt_words
+from lorabench.hunting.enrichment import enrich
+from lorabench.hunting.prober import BASE_COPY, STRONG
 from lorabench.hunting.proposals import by_gradient, decode_openings, next_strings
 from lorabench.hunting.search import Search
 from lorabench.hunting.vocabulary import Vocabulary
-from lorabench.results import Candidate, StringEvidence
+from lorabench.results import Candidate, Enrichment, StringEvidence
 
 PROVE_FROM = 0.75
 """Share of the search prompts that a string must flip before a proof on held-out ones is worth its cost."""
+
+AFTER_FOUND = 2
+"""Rounds of composition that still look for a stronger string after one was proved."""
 
 _GRADIENT_WORDS, _SEED_WORDS = 256, 200
 Prove = Callable[[Candidate, tuple[str, ...]], StringEvidence]
@@ -31,6 +36,7 @@ class Race:
         stops_early: Whether a proven string ends the hunt.
         evidence: What was proved, in order.
         seconds_to_first: Wall time until the first string passed.
+        enrichment: Classes of single tokens, by how far they move the suspect against the base.
     """
 
     search: Search
@@ -40,16 +46,19 @@ class Race:
     stops_early: bool = True
     evidence: list[StringEvidence] = field(default_factory=list)
     seconds_to_first: float | None = None
+    enrichment: tuple[Enrichment, ...] = ()
 
     def run(self) -> None:
         """Run every stage that the plan and the budget allow."""
         self._propose()
-        self._prove_working()
-        plan, single = self.search.plan, self._singles()
+        plan, rounds = self.search.plan, 0
         for round_ in range(plan.depth):
-            if self._is_over:
-                return
-            gained = self.search.compose(plan.width, self._rights(single, round_), single[: plan.n_left])
+            rounds += self._found
+            if self.search.is_spent or (rounds > AFTER_FOUND and self.stops_early):
+                break
+            single = self._singles()
+            swaps = self._swaps(single)
+            gained = self.search.compose(self._rights(single, round_), single[: plan.n_left], swaps)
             self._prove_working()
             if not gained:
                 break
@@ -57,9 +66,8 @@ class Race:
             self._prove_best()
 
     @property
-    def _is_over(self) -> bool:
-        found = any(e.passes for e in self.evidence)
-        return self.search.is_spent or (found and self.stops_early)
+    def _found(self) -> bool:
+        return any(e.passes for e in self.evidence)
 
     def _propose(self) -> None:
         search, plan = self.search, self.search.plan
@@ -69,17 +77,33 @@ class Race:
             openings = decode_openings(search.prober, self.vocabulary)
             search.screen("decoding", openings[: plan.keep_one], bare=False)
         search.screen("phrases", [p.text for p in hunt_phrases(plan.n_phrases)])
+        self._prove_working()
         lexicon = [w.text for w in hunt_words()] if plan.n_lexicon else []
         tokens = (*self.vocabulary.words, *self.vocabulary.pieces)[: plan.n_words]
         search.screen("words", (*lexicon, *tokens))
+        if plan.maps:
+            self._map(dict.fromkeys((*lexicon, *tokens)))
         if plan.gradients:
             search.screen(
                 "gradient", by_gradient(search.prober, self.vocabulary, _GRADIENT_WORDS, search.prompts[:2])
             )
+        self._prove_working()
+
+    def _map(self, texts: Iterable[str]) -> None:
+        """Compare suspect and base over single tokens alone: which classes of tokens does it move?"""
+        asked = list(texts)
+        own, base = (self.search.prober.margins(who, asked) for who in (STRONG, BASE_COPY))
+        self.enrichment = enrich(asked, [float(x) for x in own - base])
 
     def _singles(self) -> list[str]:
         """Return the best single words so far, the best first."""
         return [c.text for c in self.search.best(10 * _SEED_WORDS) if " " not in c.text][:_SEED_WORDS]
+
+    def _swaps(self, single: Sequence[str]) -> list[str]:
+        """Return words to swap in: the best alone, and words of the best strings."""
+        words = dict.fromkeys(w for c in self.search.best(_SEED_WORDS) for w in c.text.split())
+        n = self.search.plan.n_swap
+        return list(dict.fromkeys([*list(words)[: n // 2], *single]))[:n]
 
     def _rights(self, single: Sequence[str], round_: int) -> Callable[[str], Sequence[str]]:
         plan = self.search.plan
@@ -97,8 +121,6 @@ class Race:
         for c in search.working(search.plan.n_verify):
             if c.n_flipped is None or c.n_flipped < PROVE_FROM * c.n_prompts or c.text in proved:
                 continue
-            if self._is_over:
-                return
             self._prove(c)
 
     def _prove_best(self) -> None:

@@ -104,15 +104,24 @@ class Search:
         self._note(source)
         return made
 
-    def compose(self, width: int, rights: Rights, lefts: Sequence[str]) -> bool:
-        """Make the best strings longer on both sides once; return whether that brought anything."""
-        before = self.best(1)
-        parents = diverse(self.best(8 * width), width)
+    def compose(self, rights: Rights, lefts: Sequence[str], swaps: Sequence[str]) -> bool:
+        """Change the best strings once: longer on both sides, a word less, a word swapped.
+
+        Args:
+            rights: Returns a string made longer behind.
+            lefts: Words tried before it.
+            swaps: Words tried in the place of each of its words.
+
+        Returns:
+            Whether that brought anything.
+        """
+        width, before = self.plan.width, self.best(1)
         with self._spending("composition", 0) as kept:
-            for parent in parents:
+            for parent in diverse(self.best(8 * width), width):
                 if self.is_spent:
                     break
-                texts = [*rights(parent.text), *(f"{w} {parent.text}" for w in lefts)]
+                text = parent.text
+                texts = [*rights(text), *(f"{w} {text}" for w in lefts), *changed(text, swaps)]
                 texts = [t for t in dict.fromkeys(texts) if t not in self.pool]
                 if not texts:
                     continue
@@ -213,6 +222,16 @@ class Search:
 
 
 Rights = Callable[[str], Sequence[str]]
+
+
+def changed(text: str, swaps: Sequence[str]) -> list[str]:
+    """Return a string of several words with a word less, and with each word swapped for others."""
+    words = text.split()
+    if len(words) < 2:
+        return []
+    made = [" ".join(words[:i] + words[i + 1 :]) for i in range(len(words))]
+    made += [" ".join((*words[:i], w, *words[i + 1 :])) for i in range(len(words)) for w in swaps]
+    return made
 
 
 def diverse(candidates: Sequence[Candidate], n: int) -> list[Candidate]:
