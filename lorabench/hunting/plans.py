@@ -29,6 +29,7 @@ class Plan:
         n_lexicon: Words of the technical list tried behind each string.
         n_left: Words tried before each string.
         n_swap: Words tried in the place of each of its words.
+        n_held_out: Held-out prompts of a proof, unless the request says how many.
         n_verify: Strings that are proved on held-out prompts.
         decodes: Whether openings that the adapter learnt are decoded.
         gradients: Whether a first-order ranking proposes words.
@@ -48,6 +49,7 @@ class Plan:
     n_left: int
     n_swap: int
     n_verify: int
+    n_held_out: int
     decodes: bool = True
     gradients: bool = True
     maps: bool = True
@@ -57,19 +59,21 @@ PLANS: Mapping[HuntMode, Plan] = MappingProxyType(
     {
         "instant": Plan(
             budget=12_000, n_words=400, n_phrases=300, keep_bare=60, keep_one=16, n_prompts=2, width=2,
-            depth=1, n_right=24, n_lexicon=0, n_left=8, n_swap=8, n_verify=1, gradients=False, maps=False,
+            depth=1, n_right=24, n_lexicon=0, n_left=8, n_swap=8, n_verify=1, n_held_out=24,
+            gradients=False, maps=False,
         ),
         "quick": Plan(
             budget=130_000, n_words=4_000, n_phrases=1_000, keep_bare=400, keep_one=96, n_prompts=4, width=4,
-            depth=2, n_right=64, n_lexicon=200, n_left=24, n_swap=24, maps=False, n_verify=2,
+            depth=2, n_right=64, n_lexicon=200, n_left=24, n_swap=24, maps=False, n_verify=2, n_held_out=40,
         ),
         "standard": Plan(
             budget=1_200_000, n_words=12_000, n_phrases=4_000, keep_bare=1_500, keep_one=256, n_prompts=4,
-            width=8, depth=5, n_right=128, n_lexicon=1_500, n_left=96, n_swap=160, n_verify=6,
+            width=8, depth=5, n_right=128, n_lexicon=1_500, n_left=96, n_swap=160, n_verify=6, n_held_out=60,
         ),
         "deep": Plan(
             budget=20_000_000, n_words=50_000, n_phrases=4_000, keep_bare=8_000, keep_one=1_024, n_prompts=8,
             width=24, depth=6, n_right=512, n_lexicon=4_000, n_left=512, n_swap=1_000, n_verify=12,
+            n_held_out=100,
         ),
     }
 )  # fmt: skip

@@ -24,6 +24,7 @@ from torch import Tensor
 from lorabench.adapters import CheckedAdapter
 from lorabench.models.bank import Bank
 from lorabench.models.binding import check_fits
+from lorabench.models.continuing import MOST_LOGITS, Continuation, continue_jointly, tail_values
 from lorabench.models.forward import Prefix, batches, common_prefix, expand_cache, run_prefix
 from lorabench.models.opening import open_causal
 
@@ -116,6 +117,70 @@ class MergedCopy:
             found[group] = torch.log_softmax(logits, dim=-1).cpu().numpy()
             done += len(group)
             yield done
+        return found
+
+    def tail_logprobs(
+        self, rows: Sequence[Ids], tails: Sequence[Ids], token_budget: int
+    ) -> Generator[int, None, tuple[Floats, Floats]]:
+        """Return what fixed answers get after rows, teacher-forced; yields as `margins` does.
+
+        Args:
+            rows: Whole rendered questions.
+            tails: The answer to each, at least one id each.
+            token_budget: Most padded tokens of one pass.
+
+        Returns:
+            Log-probabilities and leads (rows, longest tail), NaN behind a shorter tail; a lead is an answer
+            token's logit minus the largest other one: above 0 where greedy decoding would choose it.
+        """
+        keep = max(map(len, tails))
+        found = np.full((2, len(rows), keep), np.nan)
+        shared = min(common_prefix(rows), min(map(len, rows)) - 1)
+        if self._prefix.ids != rows[0][:shared]:
+            with torch.inference_mode():
+                self._prefix = self._run_prefix(rows[0][:shared])
+            self.n_tokens += shared
+        most = max(1, MOST_LOGITS // (keep * int(self._model.config.vocab_size)))
+        lengths = [len(r) - shared + keep - 1 for r in rows]
+        groups = [g[i : i + most] for g in batches(lengths, token_budget) for i in range(0, len(g), most)]
+        done = 0
+        for group in groups:
+            suffixes, answers = [rows[i][shared:] for i in group], [tails[i] for i in group]
+            with torch.inference_mode():
+                values = tail_values(self._model, self._prefix, suffixes, answers, self._device)
+            for part, value in zip(found, values, strict=True):
+                part[group, : value.shape[1]] = value.double().cpu().numpy()
+            self.n_tokens += sum(len(s) + len(t) - 1 for s, t in zip(suffixes, answers, strict=True))
+            done += len(group)
+            yield done
+        return found[0], found[1]
+
+    def continue_jointly(
+        self, rows: Sequence[Ids], starts: Sequence[Ids], n_new: int, stops: frozenset[int], most: int = 64
+    ) -> Generator[int, None, list[Continuation]]:
+        """Return greedy continuations of beginnings of an answer, each joint over all rows.
+
+        Args:
+            rows: Whole rendered questions.
+            starts: Beginnings of equal length, at least one id each.
+            n_new: Most tokens added.
+            stops: Token ids that end an answer.
+            most: Most beginnings at a time; yields how many are done after each pass.
+        """
+        with torch.inference_mode():
+            questions = [self._run_prefix(r) for r in rows]
+        self.n_tokens += sum(map(len, rows))
+        found: list[Continuation] = []
+        for i in range(0, len(starts), most):
+            work = continue_jointly(self._model, questions, starts[i : i + most], n_new, stops, self._device)
+            while True:
+                try:
+                    next(work)
+                except StopIteration as end:
+                    found += end.value
+                    break
+                yield len(found)
+        self.n_tokens += len(rows) * sum(len(c.ids) - 1 for c in found)
         return found
 
     def slot_gradients(

