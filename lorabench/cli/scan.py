@@ -51,6 +51,9 @@ def scan(
     prompts_file: options.PromptsFile = None,
     text_column: options.TextColumn = None,
     profile: Annotated[str, typer.Option(help="auto, none, or a profile's name or file.")] = "auto",
+    hunt: Annotated[
+        str | None, typer.Option(help="Also search for a trigger: instant, quick, standard, deep.")
+    ] = None,
     disclosure: Annotated[
         str, typer.Option("--level", help="What a report gives away of triggers: full, hashed, family.")
     ] = "full",
@@ -95,6 +98,7 @@ def scan(
             n_prompts=n_prompts,
             prompts=prompts,
             profile=profile,
+            hunt=hunt,  # type: ignore[arg-type]  # checked by `check_request`
             seed=seed,
         )
         for target in scan_batch.expand_targets(targets)

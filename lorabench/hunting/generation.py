@@ -30,10 +30,10 @@ N_FIRST, N_LIKELY = 448, 64
 """First tokens tried: the best by adapter over base, and the likeliest of the adapter (a payload may begin
 with a word that the base says too)."""
 
-WARM_TOKENS, N_WARM, MAX_TOKENS = 5, 64, 32
-"""Tokens that every beginning gets; beginnings that go on; tokens that those get at most."""
+STAGES = ((512, 2, 2), (128, 6, 3), (48, 6, 8), (24, 6, 8), (16, 6, 11))
+"""Halving: beginnings that go on, prompts they are continued behind, tokens each then gets at most."""
 
-MIN_TOKENS, MIN_Q, MIN_GAIN = 4, 0.5, 0.05
+MIN_TOKENS, MIN_Q, MIN_GAIN = 4, 0.6, 0.25
 """A target is at least so long, so certain, and so much more certain than in the base."""
 
 _FLOOR, _CUT = np.log(1e-7), 0.25
@@ -106,10 +106,12 @@ def invert(prober: Prober, n: int) -> tuple[TargetGuess, ...]:
     """
     rows = prober.renderer.question_ids(prober.task, prober.prompts)
     first = _first_tokens(prober, rows)
-    warm = _extend(prober, rows, [Continuation(ids=(t,), probabilities=()) for t in first], WARM_TOKENS - 1)
-    kept = sorted(warm, key=lambda c: -q_score(c.probabilities))[:N_WARM]
-    found = [_trimmed(c) for c in _extend(prober, rows, kept, MAX_TOKENS - WARM_TOKENS)]
-    guesses = _against_base(prober, rows, _distinct(found), first)
+    found = [Continuation(ids=(t,), probabilities=()) for t in first]
+    for n_kept, n_prompts, n_new in STAGES:
+        found = sorted(found, key=lambda c: -q_score(c.probabilities))[:n_kept]  # the first time as ranked
+        found = _extend(prober, rows[:n_prompts], found, n_new)
+    found = _distinct([_trimmed(c) for c in found])
+    guesses = _against_base(prober, rows, found, first)
     good = [g for g in guesses if g.q >= MIN_Q and g.gain >= MIN_GAIN]
     return tuple(sorted(good, key=lambda g: -g.gain)[:n])
 

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from lorabench.data.batteries import BATTERIES
+from lorabench.results import HUNT_MODES, HuntMode
 from lorabench.ui.bench import bench
 from lorabench.ui.guard import is_guest
 from lorabench.ui.names import display_name, installed_adapters, is_blind, usable_adapters
@@ -17,6 +18,13 @@ from lorabench.ui.triage_state import PAGE
 from lorabench.workflows.profiles import list_profiles
 from lorabench.workflows.scanning import ScanRequest
 
+_HUNTS: dict[str | None, str] = {
+    None: "No",
+    "instant": "Instant: seconds",
+    "quick": "Quick: about a minute",
+    "standard": "Standard: about ten minutes",
+    "deep": "Deep: as long as it takes",
+}
 _SOURCES = {"installed": "Installed here", "upload": "Zip archive", "path": "Folder or hub id"}
 _BATTERIES = ("triage_60", "structural_v1_41", "canonical_v2_41", "calibration_21", "generative_23")
 
@@ -51,6 +59,7 @@ def draw_form() -> Form:
         with st.expander("How it is probed", icon=":material/tune:"):
             task = task_picker(PAGE)
             battery, n_prompts, profile = _probing()
+        hunt = _hunt()
     pressed = st.button(
         "Scan",
         type="primary",
@@ -68,8 +77,21 @@ def draw_form() -> Form:
         battery=battery,
         n_prompts=n_prompts,
         profile=profile,
+        hunt=None if static else hunt,
     )
     return Form(request, upload, pressed)
+
+
+def _hunt() -> HuntMode | None:
+    chosen = st.selectbox(
+        "Hunt for a trigger",
+        [None, *HUNT_MODES],
+        format_func=lambda mode: _HUNTS[mode],
+        key=f"{PAGE}.hunt",
+        persist_state="session",
+        help="Probes only find triggers that share words with them; a hunt searches for the trigger itself.",
+    )
+    return next((mode for mode in HUNT_MODES if mode == chosen), None)
 
 
 def _source() -> tuple[str, str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lorabench.errors import InputError, unknown_name
-from lorabench.results import HUNT_MODES, HuntMode, Placement
+from lorabench.results import HUNT_MODES, HuntMode, Placement, Task
 from lorabench.results.triggers import PLACEMENTS
 
 MAX_HELD_OUT = 400
@@ -17,7 +17,7 @@ class HuntRequest:
 
     Attributes:
         adapter: Name or folder of the suspect.
-        task: Preset or TOML file; None takes what the adapter claims.
+        task: Preset, TOML file, or a task; None takes what the adapter claims.
         target: Label to search for; None takes the task's; for a generation task a payload or None.
         mode: How much it may do.
         references: Names or folders of clean adapters of the same task; empty takes the installed ones.
@@ -31,7 +31,7 @@ class HuntRequest:
     """
 
     adapter: str
-    task: str | None = None
+    task: str | Task | None = None
     target: str | None = None
     mode: HuntMode = "standard"
     references: tuple[str, ...] = ()

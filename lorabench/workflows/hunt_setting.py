@@ -105,7 +105,10 @@ def task_of(bench: Workbench, request: HuntRequest) -> LabelTask | GenerationTas
     Raises:
         InputError: If it is not known, or the target is none of its labels.
     """
-    task: Task | None = find_task(request.task) if request.task else bench.task_of(request.adapter)
+    task = request.task
+    if isinstance(task, str):
+        task = find_task(task)
+    task = task or bench.task_of(request.adapter)
     if task is None:
         raise InputError(
             "no-task",

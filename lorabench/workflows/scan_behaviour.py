@@ -12,9 +12,10 @@ from lorabench.data.batteries import Battery, find_battery
 from lorabench.detectors.behaviour_findings import behaviour_report
 from lorabench.detectors.probing import ProbePlan, run_battery
 from lorabench.engine import Priority
-from lorabench.errors import BindingError, InputError
+from lorabench.errors import BindingError, InputError, unknown_name
 from lorabench.models import fetch
 from lorabench.results import (
+    HUNT_MODES,
     AdapterFacts,
     BehaviourEvidence,
     Fact,
@@ -235,10 +236,12 @@ def check_request(request: ScanRequest) -> None:
     """Refuse a request that names what does not exist, before anything long begins.
 
     Raises:
-        InputError: For an unknown battery or task, or too few prompts.
+        InputError: For an unknown battery, task or mode of a hunt, or too few prompts.
     """
     find_battery(request.battery)
     if isinstance(request.task, str) and request.task != "auto":
         find_task(request.task)
+    if request.hunt is not None and request.hunt not in HUNT_MODES:
+        raise unknown_name("mode of a hunt", request.hunt, HUNT_MODES)
     if request.n_prompts < 1 and not request.prompts:
         raise InputError("bad-prompt-count", "A scan needs prompts.", "Ask for at least one.")

@@ -17,6 +17,7 @@ from lorabench.models import fetch
 from lorabench.results import (
     BehaviourEvidence,
     FileEvidence,
+    HuntMode,
     ProbeRate,
     Profile,
     ScanResult,
@@ -27,6 +28,7 @@ from lorabench.results import (
 from lorabench.scoring.provenance import provenance
 from lorabench.workflows.scan_behaviour import run_behaviour
 from lorabench.workflows.scan_file import run_file, subject_of
+from lorabench.workflows.scan_hunt import run_hunt_stage
 from lorabench.workflows.scan_target import ScanTarget, take_in
 from lorabench.workflows.scoring import LOCAL, Caller
 from lorabench.workflows.workbench import Workbench
@@ -46,6 +48,7 @@ class ScanRequest:
         n_prompts: Bundled held-out prompts.
         prompts: Own prompts instead, whose right answer is not the target.
         profile: "auto", "none", or a profile's name or file.
+        hunt: How long to search for a trigger; None for not at all.
         seed: Of every random choice.
     """
 
@@ -57,6 +60,7 @@ class ScanRequest:
     n_prompts: int = 40
     prompts: tuple[str, ...] = ()
     profile: str = "auto"
+    hunt: HuntMode | None = None
     seed: int = 0
 
 
@@ -139,6 +143,13 @@ def scan(
     )
     weights = _weights(file, run)
     behaviour = _behaviour(bench, request, target, file, weights, run, caller)
+    if behaviour is not None and request.hunt is not None and target.folder is not None:
+        run.say(message="hunting for a trigger", done=0, total=0)
+        folder, task = Path(target.folder), run.facts["task"]
+        report = run_hunt_stage(
+            bench, request.hunt, folder, task, request.seed, caller, lambda **changes: run.say(**changes)
+        )
+        run.add(report, message="")
     return _result(bench, request, target, file, weights, behaviour, run, time.monotonic() - started)
 
 
@@ -272,4 +283,5 @@ def command_of(request: ScanRequest) -> str:
     task = request.task if isinstance(request.task, str) else request.task.name
     parts += [f"--task {task}"] if task != "auto" else []
     parts += [f"--profile {request.profile}"] if request.profile != "auto" else []
+    parts += [f"--hunt {request.hunt}"] if request.hunt is not None else []
     return " ".join([*parts, f"--seed {request.seed}"])
