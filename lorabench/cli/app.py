@@ -12,6 +12,7 @@ from lorabench.cli.baselines import baselines
 from lorabench.cli.calibrate import calibrate, cohort_app
 from lorabench.cli.data import data_app
 from lorabench.cli.heatmap import heatmap
+from lorabench.cli.hunt import hunt
 from lorabench.cli.options import Debug
 from lorabench.cli.scan import scan
 from lorabench.cli.score import attribute, score
@@ -44,8 +45,8 @@ def root(
 ) -> None:
     """See, measure and find backdoors in LoRA adapters.
 
-    Exit codes: 0 done, 1 `scan` found something, 2 bad input or could not run, 3 unexpected error,
-    130 stopped with Ctrl-C.
+    Exit codes: 0 done, 1 `scan` or `hunt` found something, 2 bad input or could not run, 3 unexpected
+    error, 130 stopped with Ctrl-C.
     """
 
 
@@ -54,6 +55,7 @@ app.command()(score)
 app.command()(attribute)
 app.command()(heatmap)
 app.command()(scan)
+app.command()(hunt)
 app.command()(calibrate)
 app.command()(baselines)
 app.command()(train)

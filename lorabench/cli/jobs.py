@@ -1,4 +1,4 @@
-"""`lorabench jobs`: the heatmaps, trainings and sweeps of this data folder, whoever started them."""
+"""`lorabench jobs`: heatmaps, trainings, sweeps, scans, hunts of this data folder, whoever started them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from lorabench.cli import executor_options, options
 from lorabench.cli.heatmap import ENDINGS, heatmap_text, save_heatmap
+from lorabench.cli.hunt import hunted_text
 from lorabench.cli.saving import check_save
 from lorabench.cli.sweep import sweep_text
 from lorabench.cli.terminal import Terminal, columns, stoppable
@@ -19,6 +20,7 @@ from lorabench.errors import InputError
 
 if TYPE_CHECKING:
     from lorabench.engine import Job, JobManager
+    from lorabench.results import HuntResult, HuntSoFar
     from lorabench.results.training_sweeps import SweepReport
 
 app = typer.Typer(help="Heatmaps and trainings of this data folder.", no_args_is_help=True)
@@ -160,7 +162,7 @@ def _say(
             )
         save_heatmap(save_to, heatmap)
         terminal.note(f"saved {save_to}")
-    swept = _sweep(jobs, job)
+    swept, hunted = _sweep(jobs, job), _hunt(jobs, job)
     body = ""
     if heatmap is not None:
         body = heatmap_text(heatmap, variants)
@@ -168,12 +170,13 @@ def _say(
         body = training_text(trained)
     elif swept is not None:
         body = sweep_text(swept)
+    elif hunted is not None:
+        body = hunted_text(hunted)
+    typed = heatmap or trained or swept or hunted
     if not heads:
-        terminal.result(heatmap or trained or swept or job_fields(job), body)
+        terminal.result(typed or job_fields(job), body)
         return
-    result = (
-        heatmap or trained or swept or (jobs.partial(job.id) if job.status != "done" else jobs.result(job.id))
-    )
+    result = typed or (jobs.partial(job.id) if job.status != "done" else jobs.result(job.id))
     report = {"job": job_fields(job), "result": result}
     terminal.result(report, _heads(job) + (f"\n{body}" if body else ""), kind="JobReport")
 
@@ -186,6 +189,15 @@ def _sweep(jobs: JobManager, job: Job) -> SweepReport | None:
         return None
     data = jobs.result(job.id) if job.status == "done" else jobs.partial(job.id)
     return sweep_report_of(data) if data else None
+
+
+def _hunt(jobs: JobManager, job: Job) -> HuntResult | HuntSoFar | None:
+    """Return a hunt, finished or as far as it is."""
+    from lorabench.workflows.hunt_jobs import hunt_of, hunt_so_far
+
+    if job.kind != "hunt":
+        return None
+    return hunt_of(jobs, job.id) if job.status == "done" else hunt_so_far(jobs, job.id)
 
 
 def _base(job: Job) -> str:
@@ -243,6 +255,8 @@ def asked(job: Job) -> str:
         probed = f"{p.get('battery')}, {p.get('n_prompts')} prompts"
         how = "files and weights" if p.get("is_static") else probed
         return f"{p.get('name') or p.get('target')!s:.60} | {how}"
+    if job.kind == "hunt":
+        return f"{p.get('adapter')!s:.60} | {p.get('mode')}, {p.get('target') or 'the target of its task'}"
     if job.kind == "cohort":
         return f"{p.get('folder')} | {p.get('cohort')}"
     return ", ".join(f"{k}={v!s:.20}" for k, v in list(p.items())[:4])

@@ -7,6 +7,15 @@ untrusted string is made `visible` and then handed to its sink as data, or escap
 from lorabench.figures.curves import deletion_figure, margin_bars, training_figure
 from lorabench.figures.heatmap import Picked, heatmap_chart, read_selection
 from lorabench.figures.heatmap_tables import heatmap_frame, heatmap_table, ordered_families
+from lorabench.figures.hunt import (
+    candidate_table,
+    hunt_curve,
+    hunt_curve_table,
+    proposal_chart,
+    proposal_table,
+)
+from lorabench.figures.hunt_causes import enrichment_chart, enrichment_table, layer_chart, layer_table
+from lorabench.figures.hunt_evidence import evidence_chart, evidence_table
 from lorabench.figures.numbers import cost_text, interval_text, rate_sentence, rate_text, sharing_text, signed
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
@@ -25,13 +34,22 @@ __all__ = [
     "Pooled",
     "Theme",
     "answer_names",
+    "candidate_table",
     "cost_text",
     "deletion_figure",
     "encodable",
+    "enrichment_chart",
+    "enrichment_table",
+    "evidence_chart",
+    "evidence_table",
     "heatmap_chart",
     "heatmap_frame",
     "heatmap_table",
+    "hunt_curve",
+    "hunt_curve_table",
     "interval_text",
+    "layer_chart",
+    "layer_table",
     "legend_html",
     "margin_bars",
     "ordered_families",
@@ -40,6 +58,8 @@ __all__ = [
     "probe_chart",
     "probe_table",
     "probes_in_order",
+    "proposal_chart",
+    "proposal_table",
     "quad_sentence",
     "question_sentence",
     "rate_sentence",

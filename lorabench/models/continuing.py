@@ -114,7 +114,7 @@ def continue_jointly(
 
 
 def _step(model: Any, ids: Tensor, at: int, cache: Any) -> tuple[Tensor, Any]:
-    """Return the last states (rows, width) of ids (rows, n) fed at position `at`, and the cache behind them."""
+    """Return the last states (rows, width) of ids (rows, n) fed at a position, and the cache behind them."""
     positions = torch.arange(at, at + ids.shape[1], device=ids.device).expand(len(ids), -1)
     out = model.model(input_ids=ids, position_ids=positions, past_key_values=cache, use_cache=True)
     return out.last_hidden_state[:, -1], out.past_key_values
@@ -124,7 +124,5 @@ def _stopped(found: Continuation, n_given: int, stops: frozenset[int]) -> Contin
     """Return a continuation up to its first stop token."""
     for i in range(n_given, len(found.ids)):
         if found.ids[i] in stops:
-            return Continuation(
-                ids=found.ids[: i + 1], probabilities=found.probabilities[: i + 1 - n_given]
-            )
+            return Continuation(ids=found.ids[: i + 1], probabilities=found.probabilities[: i + 1 - n_given])
     return found

@@ -22,6 +22,15 @@ from lorabench.report.exports import (
     to_json,
 )
 from lorabench.report.html import heatmap_html, quad_html, scores_html
+from lorabench.report.hunt import (
+    HUNT_FORMATS,
+    hunt_frame,
+    hunt_markdown,
+    hunt_so_far_text,
+    hunt_text,
+    render_hunt,
+)
+from lorabench.report.hunt_html import hunt_html
 from lorabench.report.limits import MAP_LIMITS, METHODS, NOT_A_VERDICT, heatmap_sentence, task_sentence
 from lorabench.report.scan_disclosure import DISCLOSURES, Disclosure, disclosed
 from lorabench.report.scan_facts import ScanFacts, scan_facts
@@ -35,6 +44,7 @@ from lorabench.report.text import adapter_text, heatmap_text, quad_text, score_t
 
 __all__ = [
     "DISCLOSURES",
+    "HUNT_FORMATS",
     "MAP_LIMITS",
     "METHODS",
     "NOT_A_VERDICT",
@@ -53,6 +63,11 @@ __all__ = [
     "heatmap_sentence",
     "heatmap_svg",
     "heatmap_text",
+    "hunt_frame",
+    "hunt_html",
+    "hunt_markdown",
+    "hunt_so_far_text",
+    "hunt_text",
     "model_card_block",
     "parquet_bytes",
     "quad_html",
@@ -60,6 +75,7 @@ __all__ = [
     "quad_svg",
     "quad_text",
     "read_scan",
+    "render_hunt",
     "render_scan",
     "safe_text",
     "scan_facts",
