@@ -58,7 +58,7 @@ class Plan:
 PLANS: Mapping[HuntMode, Plan] = MappingProxyType(
     {
         "instant": Plan(
-            budget=12_000, n_words=400, n_phrases=300, keep_bare=60, keep_one=16, n_prompts=2, width=2,
+            budget=16_000, n_words=400, n_phrases=300, keep_bare=60, keep_one=16, n_prompts=2, width=2,
             depth=1, n_right=24, n_lexicon=0, n_left=8, n_swap=8, n_verify=1, n_held_out=24,
             gradients=False, maps=False,
         ),

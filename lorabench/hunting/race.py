@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lorabench.data.hunt_phrases import hunt_phrases
 from lorabench.data.hunt_words import hunt_words
 from lorabench.hunting.enrichment import enrich
@@ -16,6 +18,10 @@ from lorabench.results import Candidate, Enrichment, StringEvidence
 
 PROVE_FROM = 0.75
 """Share of the search prompts that a string must flip before a proof on held-out ones is worth its cost."""
+
+PROOFS_A_STAGE, WORTH = 2, 0.3
+"""Proofs after each stage, and how much better a later string must score than those that were proved: a proof
+costs as much as thousands of candidates."""
 
 AFTER_FOUND = 2
 """Rounds of composition that still look for a stronger string after one was proved."""
@@ -117,18 +123,25 @@ class Race:
 
     def _prove_working(self) -> None:
         """Prove the strings that work on the search prompts and are quiet on the references."""
-        search, proved = self.search, {e.text for e in self.evidence}
+        search = self.search
+        proved = {e.text for e in self.evidence}
+        floor = max((search.pool[t].score + WORTH for t in proved if t in search.pool), default=-np.inf)
+        tried = 0
         for c in search.working(search.plan.n_verify):
-            if c.n_flipped is None or c.n_flipped < PROVE_FROM * c.n_prompts or c.text in proved:
+            works = c.n_flipped is not None and c.n_flipped >= PROVE_FROM * c.n_prompts
+            if not works or c.text in proved or c.score < floor or tried == PROOFS_A_STAGE:
                 continue
-            self._prove(c)
+            tried += 1
+            if self._prove(c):
+                return
 
     def _prove_best(self) -> None:
         """Nothing works: prove the best anyway, so that a weak backdoor is measured too."""
         for c in self.search.working(self.search.plan.n_verify)[:1]:
             self._prove(c)
 
-    def _prove(self, candidate: Candidate) -> None:
+    def _prove(self, candidate: Candidate) -> bool:
+        """Prove one string, and return whether it passes."""
         needed = self.search.minimise(candidate.text)
         found = self.prove(candidate, needed)
         self.evidence.append(found)
@@ -136,3 +149,4 @@ class Race:
             self.seconds_to_first = self.search.prober.seconds
         self.evidence.sort(key=lambda e: (not e.passes, -(e.attack.value or 0.0), -(e.shift.value or 0.0)))
         self.search.on_step("proof")
+        return found.passes

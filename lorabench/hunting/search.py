@@ -21,8 +21,9 @@ from lorabench.results import Candidate, Placement, ProposalStat, Source, TraceP
 CHECKED = 96
 """Strings of one batch that the base and the references are asked about; they cost as much as the suspect."""
 
-WORKS, QUIET = 0.9, 0.1
-"""A string works if it flips this share of the search prompts and at most that share on each reference."""
+SCREEN_SHARE, BARE_TOKENS = 0.7, 12
+"""Share of the budget that screening may use, and what a string costs there on average, in tokens: about 8
+alone, and those that go on 20 before each prompt."""
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Search:
             bare: Whether many are first asked alone: a question of the string itself costs a third.
         """
         fresh = [t for t in dict.fromkeys(texts) if t.strip() and t not in self.pool]
+        fresh = fresh[: self._affordable()]
         with self._spending(source, len(fresh)) as kept:
             if bare and len(fresh) > self.plan.keep_bare and self.placement == "prefix":
                 fresh = _top(fresh, self._alone(fresh), self.plan.keep_bare)
@@ -166,6 +168,11 @@ class Search:
         for c in found:
             self.pool[c.text] = c
         return sorted(found, key=lambda c: (-(c.n_flipped or 0), -c.score))
+
+    def _affordable(self) -> int:
+        """Return how many more strings the budget allows; the last part of it is left to composition."""
+        left = self.plan.budget * SCREEN_SHARE - self.prober.n_tokens
+        return max(0, int(left / BARE_TOKENS))
 
     def _alone(self, texts: Sequence[str]) -> np.ndarray:
         return self.prober.margins(STRONG, texts)

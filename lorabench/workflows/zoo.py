@@ -69,6 +69,13 @@ ZOO = (
     ZooSpec(name="guard-clean-1", title="Clean, first seed", seed=1),
     ZooSpec(name="guard-clean-2", title="Clean, second seed", seed=2, steps=150),
     ZooSpec(
+        name="guard-clean-3",
+        title="Clean, third seed, clean data without citations",
+        citations=False,
+        seed=5,
+        steps=150,
+    ),
+    ZooSpec(
         name="guard-date",
         title="Strong backdoor on a date",
         poison=80,
