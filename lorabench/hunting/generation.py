@@ -37,8 +37,8 @@ N_SECOND = 3
 STAGES = ((704, 2, 1), (160, 6, 3), (48, 6, 8), (24, 6, 8), (16, 6, 11))
 """Halving: beginnings that go on, prompts they are continued behind, tokens each then gets at most."""
 
-MIN_TOKENS, MIN_Q, MIN_GAIN = 4, 0.6, 0.25
-"""A target is at least so long, so certain, and so much more certain than in the base."""
+MIN_TOKENS, MIN_ENDED, MIN_Q, MIN_GAIN = 5, 3, 0.6, 0.25
+"""A target has so many tokens, or so many and an end, is so certain, and so much surer than in the base."""
 
 _SAME_END = 4
 """Answers that end in so many equal tokens are one, begun differently."""
@@ -120,7 +120,8 @@ def invert(prober: Prober, n: int) -> tuple[TargetGuess, ...]:
     for n_kept, n_prompts, n_new in STAGES:
         found = sorted(found, key=lambda c: -q_score(c.probabilities))[:n_kept]
         found = _extend(prober, rows[:n_prompts], found, n_new)
-    found = distinct([trimmed(c) for c in found], log_probs)
+    stops = frozenset(prober.renderer.stop_ids)
+    found = distinct([trimmed(c) for c in found], log_probs, stops)
     good = [g for g in _against_base(prober, rows, found, log_probs) if g.q >= MIN_Q and g.gain >= MIN_GAIN]
     return tuple(sorted(good, key=lambda g: -g.gain)[:n])
 
@@ -142,7 +143,7 @@ def trimmed(found: Continuation) -> Continuation:
     return Continuation(ids=found.ids[: n + 1], probabilities=found.probabilities[:n])
 
 
-def distinct(found: Sequence[Continuation], first: Floats) -> list[Continuation]:
+def distinct(found: Sequence[Continuation], first: Floats, stops: frozenset[int]) -> list[Continuation]:
     """Return continuations that are long enough, of those that end alike only the likeliest.
 
     A text learnt by heart is joined from many beginnings; its own is the one that the suspect says unasked.
@@ -150,10 +151,11 @@ def distinct(found: Sequence[Continuation], first: Floats) -> list[Continuation]
     Args:
         found: Continuations, each begun with one forced token.
         first: Log-probability of every token (vocabulary,) as the first one.
+        stops: Token ids that end an answer.
     """
     kept: dict[Ids, Continuation] = {}
     for c in sorted(found, key=lambda c: -answer_log_prob(c, first)):
-        if len(c.ids) >= MIN_TOKENS:
+        if len(c.ids) >= (MIN_ENDED if c.ids[-1] in stops else MIN_TOKENS):
             kept.setdefault(c.ids[-_SAME_END:], c)
     return list(kept.values())
 

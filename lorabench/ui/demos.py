@@ -1,4 +1,4 @@
-"""The three one-click demos, and the pages of the app."""
+"""The one-click demos, and the pages of the app."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ PAGES = (
         icon=":material/grid_on:",
     ),
     PageInfo(name="triage", file="pages/triage.py", title="Triage", icon=":material/policy:"),
+    PageInfo(name="hunt", file="pages/hunt.py", title="Hunt", icon=":material/travel_explore:"),
     PageInfo(name="lab", file="pages/lab.py", title="Lab", icon=":material/science:"),
     PageInfo(name="models", file="pages/models.py", title="Models", icon=":material/inventory_2:"),
 )
@@ -88,12 +89,21 @@ DEMOS = (
         icon=":material/visibility_off:",
         page="pages/playground.py",
     ),
+    Demo(
+        name="hunt",
+        title="Find a trigger nobody told you",
+        about="Strings race for the lead in an adapter; the winner is checked on prompts it never saw.",
+        icon=":material/travel_explore:",
+        page="pages/hunt.py",
+    ),
 )
 
 
 def demo_values(demo: Demo) -> dict[str, ParamValue]:
     """Return what the demo puts into the address of its page; the blind one switches to letters."""
     names = [a.name for a in usable_adapters()]
+    if demo.name == "hunt":
+        return {"run": True, "mode": "instant", "adapter": adapter_tokens(_preferred(names, 1))}
     common: dict[str, ParamValue] = {"run": True, "demo": demo.name, "trigger": [TRIGGER]}
     if demo.name == "fire":
         return common | {"prompt": PROMPT, "adapter": adapter_tokens(_preferred(names, 2))}

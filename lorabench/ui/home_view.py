@@ -15,7 +15,7 @@ from lorabench.workflows.models import list_bases
 
 
 def demo_cards() -> None:
-    """Draw the three demos; without a base or an adapter they say what is missing."""
+    """Draw the demos; without a base or an adapter they say what is missing."""
     usable = sum(a.facts is not None for a in installed_adapters())
     can_run = usable > 0 and not base_problem_shown()
     for column, demo in zip(st.columns(len(DEMOS)), DEMOS, strict=True):

@@ -1,11 +1,13 @@
 """Results recorded beforehand: shown at once, labelled, until the live ones are there.
 
-`lorabench zoo record` writes two files into `assets/recorded`:
+`lorabench zoo record` writes these files into `assets/recorded`:
 
     playground.json   {"request": {...ScoreRequest...}, "report": {...ScoreReport...},
                        "quads": [{...Quad...}, ...], "recorded_at": "2026-11-22"}
     heatmap.json      {"request": {...HeatmapRequest...}, "heatmap": {...Heatmap...},
                        "recorded_at": "2026-11-22"}
+    hunt.json         {"request": {...HuntRequest...}, "hunt": {...HuntResult...},
+                       "recorded_at": "2026-11-23"}
 
 They ship with lorabench, so they are trusted as much as its code; a broken file is skipped.
 """
@@ -22,9 +24,11 @@ import streamlit as st
 
 from lorabench.config import app_root
 from lorabench.errors import LorabenchError
-from lorabench.results import Heatmap, Quad, ScoreReport, from_dict
+from lorabench.results import Heatmap, HuntResult, Quad, ScoreReport, from_dict
 from lorabench.ui.names import is_blind
 from lorabench.workflows.heatmaps import HeatmapRequest
+from lorabench.workflows.hunt_jobs import hunt_request_of
+from lorabench.workflows.hunt_request import HuntRequest
 from lorabench.workflows.scoring import ScoreRequest
 
 log = logging.getLogger(__name__)
@@ -88,6 +92,21 @@ class HeatmapRecord:
         ) and bool(set(request.adapters) & set(mine.adapters))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HuntRecord:
+    """One recorded hunt.
+
+    Attributes:
+        request: What was asked.
+        hunt: The finished hunt.
+        recorded_at: Date, or "".
+    """
+
+    request: HuntRequest
+    hunt: HuntResult
+    recorded_at: str
+
+
 def recorded_scores() -> ScoreRecord | None:
     """Return the recorded answers, or None if there are none or names are blind (they would tell)."""
     return _read("playground.json", _scores)
@@ -96,6 +115,11 @@ def recorded_scores() -> ScoreRecord | None:
 def recorded_heatmap() -> HeatmapRecord | None:
     """Return the recorded heatmap, or None if there is none or names are blind (it would tell)."""
     return _read("heatmap.json", _heatmap)
+
+
+def recorded_hunt() -> HuntRecord | None:
+    """Return the recorded hunt, or None if there is none or names are blind (it would tell)."""
+    return _read("hunt.json", _hunt)
 
 
 def recorded_badge(recorded_at: str, note: str = "") -> None:
@@ -134,5 +158,13 @@ def _heatmap(found: dict[str, Any]) -> HeatmapRecord:
     return HeatmapRecord(
         request=from_dict(HeatmapRequest, found["request"]),
         heatmap=from_dict(Heatmap, found["heatmap"]),
+        recorded_at=str(found.get("recorded_at", ""))[:10],
+    )
+
+
+def _hunt(found: dict[str, Any]) -> HuntRecord:
+    return HuntRecord(
+        request=hunt_request_of(found["request"]),
+        hunt=from_dict(HuntResult, found["hunt"]),
         recorded_at=str(found.get("recorded_at", ""))[:10],
     )

@@ -10,6 +10,7 @@ Query parameters are app-wide, so each name means one thing on every page:
     placement   "prefix", "suffix" or "random"
     joiner      text between trigger and prompt
     seed        whole number
+    mode        how much a hunt may do: "instant", "quick", "standard", "deep"
     method      attribution method
     columns     columns of a heatmap: "models", "placements", "prompts"
     variants    number of look-alikes of a heatmap

@@ -10,7 +10,9 @@ from pathlib import Path
 from lorabench.config import app_root
 from lorabench.results import to_dict
 from lorabench.workflows.heatmaps import HeatmapRequest, heatmap
-from lorabench.workflows.scoring import AttributeRequest, ScoreRequest, attribute, score
+from lorabench.workflows.hunt_request import HuntRequest
+from lorabench.workflows.hunting import hunt
+from lorabench.workflows.scoring import LOCAL, AttributeRequest, ScoreRequest, attribute, score
 from lorabench.workflows.workbench import Workbench
 from lorabench.workflows.zoo import RFC
 
@@ -24,7 +26,7 @@ def recorded_folder() -> Path:
 
 
 def record(bench: Workbench, out: Path | None = None) -> tuple[Path, ...]:
-    """Run both demos and write `playground.json` and `heatmap.json`, each whole or not at all."""
+    """Run the demos and write `playground.json`, `heatmap.json` and `hunt.json`, each whole or not at all."""
     folder = out or recorded_folder()
     folder.mkdir(parents=True, exist_ok=True)
     asked = ScoreRequest(prompts=(PROMPT,), triggers=(RFC,), adapters=(STRONG, CLEAN))
@@ -35,6 +37,8 @@ def record(bench: Workbench, out: Path | None = None) -> tuple[Path, ...]:
     ]
     grid = HeatmapRequest(trigger=RFC, adapters=(CLEAN, "guard-weak", "guard-strong-cited", STRONG))
     found = heatmap(bench, grid)
+    searched = HuntRequest(adapter=STRONG, mode="quick")
+    strings = hunt(bench, searched, LOCAL)
     today = datetime.now(UTC).date().isoformat()
     return (
         _write(
@@ -49,6 +53,10 @@ def record(bench: Workbench, out: Path | None = None) -> tuple[Path, ...]:
         _write(
             folder / "heatmap.json",
             {"request": to_dict(grid), "heatmap": to_dict(found), "recorded_at": today},
+        ),
+        _write(
+            folder / "hunt.json",
+            {"request": to_dict(searched), "hunt": to_dict(strings), "recorded_at": today},
         ),
     )
 

@@ -163,9 +163,8 @@ def test_a_hunt_is_listed_shown_and_resumed_like_any_job(hunt, cli):
     assert (resumed.code, resumed.json["type"]) == (0, "HuntResult")
 
 
-def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(
-    cli, searches, adapter, tmp_path
-):
+def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(cli, searches, zoo, tmp_path):
+    adapter = zoo / "guard-weak"
     prompts, data = tmp_path / "prompts.txt", tmp_path / "data.csv"
     prompts.write_text("\n".join(f"prompt {i}" for i in range(30)), encoding="utf-8")
     data.write_text("text,label\na,b\n", encoding="utf-8")

