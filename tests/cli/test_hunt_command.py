@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 
@@ -164,7 +165,7 @@ def test_a_hunt_is_listed_shown_and_resumed_like_any_job(hunt, cli):
 
 
 def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(cli, searches, zoo, tmp_path):
-    adapter = zoo / "guard-weak"
+    adapter = shutil.copytree(zoo / "guard-weak", tmp_path / "mine")
     prompts, data = tmp_path / "prompts.txt", tmp_path / "data.csv"
     prompts.write_text("\n".join(f"prompt {i}" for i in range(30)), encoding="utf-8")
     data.write_text("text,label\na,b\n", encoding="utf-8")
