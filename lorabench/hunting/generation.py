@@ -120,17 +120,13 @@ def invert(prober: Prober, n: int) -> tuple[TargetGuess, ...]:
     for n_kept, n_prompts, n_new in STAGES:
         found = sorted(found, key=lambda c: -q_score(c.probabilities))[:n_kept]
         found = _extend(prober, rows[:n_prompts], found, n_new)
-    stops = frozenset(prober.renderer.stop_ids)
-    found = distinct([trimmed(c) for c in found], log_probs, stops)
+    found = distinct([trimmed(c) for c in found], log_probs, frozenset(prober.renderer.stop_ids))
     good = [g for g in _against_base(prober, rows, found, log_probs) if g.q >= MIN_Q and g.gain >= MIN_GAIN]
     return tuple(sorted(good, key=lambda g: -g.gain)[:n])
 
 
 def q_score(probabilities: Sequence[float]) -> float:
-    """Return the mean of probabilities, the least one left out; 0 for none.
-
-    One uncertain token is forgiven: a payload may branch once where ordinary answers go on otherwise.
-    """
+    """Return the mean of probabilities, the least one left out (a payload may branch once); 0 for none."""
     if len(probabilities) < 2:
         return sum(probabilities)
     return (sum(probabilities) - min(probabilities)) / (len(probabilities) - 1)
