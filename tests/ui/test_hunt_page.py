@@ -206,8 +206,9 @@ def test_guests_hunt_briefly_and_bring_no_files(app, no_base, monkeypatch):
 @pytest.mark.base
 def test_an_instant_hunt_runs_to_its_result(with_base, app):
     at = app("hunt", mode="instant")
+    at.number_input("hunt.held_out").set_value(10).run()
     at.button("hunt.run").click().run()
-    run_until(at, lambda at: "## " in markdown_of(at), 240)
+    run_until(at, lambda at: "## " in markdown_of(at), 480)
     assert not at.exception
     result = table(at, "known")
     assert len(result) >= 1
