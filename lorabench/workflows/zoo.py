@@ -1,4 +1,4 @@
-"""The bundled zoo: six small adapters, made by the project's own training and measured by it."""
+"""The bundled zoo: seven small adapters, made by the project's own training and measured by it."""
 
 from __future__ import annotations
 
