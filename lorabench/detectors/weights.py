@@ -83,7 +83,7 @@ def depth_scores(spectra: Sequence[ModuleSpectrum]) -> dict[str, float]:
     for spectrum in spectra:
         place, norm = place_of(spectrum.name), _frobenius(_scaled(spectrum))
         if place.layer is not None and norm > 0:
-            size = math.log(norm / math.sqrt(spectrum.in_features * spectrum.out_features))
+            size = math.log(norm) - math.log(spectrum.in_features * spectrum.out_features) / 2
             groups[place.site].append((place.layer, size, spectrum.name))
     residuals = {
         site: _residuals(np.array([(layer, size) for layer, size, _ in members]))

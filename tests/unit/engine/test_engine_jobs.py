@@ -421,8 +421,8 @@ def test_another_process_can_ask_a_job_to_stop(tmp_path):
     here, elsewhere = (JobManager(path, {"reporting": reporting}) for _ in range(2))
     job = here.submit("reporting", {}, session="s")
     assert elsewhere.cancel(job.id).is_active
-    assert here.wait(job.id, 5).status == "cancelled"
-    assert elsewhere.wait(job.id, 5).status == "cancelled"
+    assert here.wait(job.id, 30).status == "cancelled"
+    assert elsewhere.wait(job.id, 30).status == "cancelled"
     here.close()
     elsewhere.close()
 
