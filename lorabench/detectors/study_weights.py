@@ -36,7 +36,7 @@ def study_v1(spectra: Sequence[ModuleSpectrum]) -> dict[str, float]:
     norm = _normalised_norms(spectra)
     values = [_values(s) for s in spectra]
     entropy = np.array([_entropy_v1(v, s.rank) for v, s in zip(values, spectra, strict=True)])
-    over_mean = np.array([v[0] / v.mean() if v[0] > 0 else 0.0 for v in values])
+    over_mean = np.array([v[0] / m if (m := v.mean()) > 0 else 0.0 for v in values])  # a mean may underflow
     over_sum = np.array([v[0] / v.sum() if v[0] > 0 else 0.0 for v in values])
     participation = np.array([participation_ratio(v) for v in values])
     asymmetry = np.array([math.log(s.norm_b + _SMALL_V1) - math.log(s.norm_a + _SMALL_V1) for s in spectra])

@@ -45,7 +45,7 @@ def decode_openings(
     for _ in range(depth):
         texts = [t for t, _ in kept]
         own, base = (prober.continuations(who, texts) for who in (SUSPECT, BASE_COPY))
-        ratio = np.where(vocabulary.is_sound & (own > _FLOOR), own - base, -np.inf)
+        ratio = np.where(vocabulary.sound(own.shape[-1]) & (own > _FLOOR), own - base, -np.inf)
         grown: list[tuple[str, float]] = []
         for (text, total), row in zip(kept, ratio, strict=True):
             best = [i for i in np.argsort(-row)[:_BRANCH] if row[i] > 0]
@@ -90,7 +90,8 @@ def by_gradient(prober: Prober, vocabulary: Vocabulary, n: int, prompts: Sequenc
             effects.append(prober.run(STRONG, ask).mean(axis=0))
     if not effects:
         return []
-    mean = np.where(vocabulary.is_sound, np.mean(effects, axis=0), -np.inf)
+    mean = np.mean(effects, axis=0)
+    mean = np.where(vocabulary.sound(mean.size), mean, -np.inf)
     return list(dict.fromkeys(vocabulary.texts[i].strip() for i in np.argsort(-mean)[:n]))
 
 
@@ -104,7 +105,7 @@ def next_strings(prober: Prober, vocabulary: Vocabulary, text: str, n: int) -> l
         n: How many by the base; half as many by the ratio.
     """
     base, own = (prober.continuations(who, [text])[0] for who in (BASE_COPY, SUSPECT))
-    likely = np.argsort(-np.where(vocabulary.is_sound, base, -np.inf))[:n]
-    ratio = np.where(vocabulary.is_sound & (own > _FLOOR), own - base, -np.inf)
+    likely = np.argsort(-np.where(vocabulary.sound(base.size), base, -np.inf))[:n]
+    ratio = np.where(vocabulary.sound(own.shape[-1]) & (own > _FLOOR), own - base, -np.inf)
     special = [i for i in np.argsort(-ratio)[: n // 2] if np.isfinite(ratio[i])]
     return [text + vocabulary.texts[i] for i in dict.fromkeys([*likely, *special])]

@@ -32,6 +32,13 @@ class Vocabulary:
     pieces: tuple[str, ...]
     n_excluded: int
 
+    def sound(self, width: int) -> NDArray[np.bool_]:
+        """Return `is_sound` for a head of some width: many are padded beyond the tokenizer's last token."""
+        mask = np.zeros(width, bool)
+        n = min(width, len(self.is_sound))
+        mask[:n] = self.is_sound[:n]
+        return mask
+
 
 def read_vocabulary(texts: Sequence[str]) -> Vocabulary:
     """Return what can be tried of a vocabulary.

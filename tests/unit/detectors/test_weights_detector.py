@@ -133,6 +133,8 @@ def test_nothing_but_asymmetry_knows_how_the_factors_are_written(seed, c):
     st.floats(-4, 4),
 )
 @example(values=[5e-324], extra=0, scale=1.0)  # the smallest number there is: divided, it would be 0
+@example(values=[0.0, 5e-324], extra=0, scale=0.0)
+@example(values=[0.0, 5e-324], extra=3, scale=1.0)
 def test_features_lie_in_their_ranges(values, extra, scale):
     values = sorted(values, reverse=True)
     rank = len(values) + extra

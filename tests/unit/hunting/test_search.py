@@ -114,6 +114,8 @@ def test_vocabulary_leaves_out_what_cannot_stand_in_a_prompt():
     assert found.words == ("the", "The")
     assert found.pieces == ("ing", "7", "<b>")
     assert found.n_excluded == 4
+    assert found.sound(12).tolist() == [*found.is_sound, False, False]  # a head padded beyond the tokenizer
+    assert found.sound(3).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("reopened", [False, True])
