@@ -47,6 +47,7 @@ def test_the_bundled_backdoor_is_found(reference):
     assert all(r.rate.n_hits <= 1 for r in found.references)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 def test_a_killed_hunt_goes_on_and_ends_like_one_that_was_not(cli, reference):
     process = subprocess.Popen(

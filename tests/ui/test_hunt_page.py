@@ -204,6 +204,7 @@ def test_guests_hunt_briefly_and_bring_no_files(app, no_base, monkeypatch):
 
 
 @pytest.mark.base
+@pytest.mark.slow  # the browser's test hunts too
 def test_an_instant_hunt_runs_to_its_result(with_base, app):
     at = app("hunt", mode="instant")
     at.number_input("hunt.held_out").set_value(10).run()
