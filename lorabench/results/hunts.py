@@ -10,7 +10,7 @@ from lorabench.results.scores import Rate
 
 HuntMode = Literal["instant", "quick", "standard", "deep"]
 HUNT_MODES: tuple[HuntMode, ...] = ("instant", "quick", "standard", "deep")
-"""By the time they are meant for on two cores and the demo base: 10 s, 1 min, 10 min, as long as it takes."""
+"""From the shortest to as long as it takes; `lorabench.hunting.plans` has their budgets in tokens."""
 
 Source = Literal[
     "words",

@@ -25,13 +25,13 @@ MODES: Mapping[HuntMode, str] = MappingProxyType(
 )
 TIMES: Mapping[HuntMode, str] = MappingProxyType(
     {
-        "instant": "about 10 seconds",
-        "quick": "about a minute",
+        "instant": "less than a minute",
+        "quick": "about 2 minutes",
         "standard": "about 10 minutes",
         "deep": "as long as it takes, hours on two cores",
     }
 )
-"""Aimed at on two cores and the demo base; it is tokens that a budget counts."""
+"""On two cores and the demo base (the first two measured on guard-strong); a budget counts tokens."""
 
 GUEST_MODES: tuple[HuntMode, ...] = ("instant", "quick")
 

@@ -20,9 +20,9 @@ from lorabench.workflows.scanning import ScanRequest
 
 _HUNTS: dict[str | None, str] = {
     None: "No",
-    "instant": "Instant: seconds",
-    "quick": "Quick: about a minute",
-    "standard": "Standard: about ten minutes",
+    "instant": "Instant: less than a minute",
+    "quick": "Quick: about 2 minutes",
+    "standard": "Standard: about 10 minutes",
     "deep": "Deep: as long as it takes",
 }
 _SOURCES = {"installed": "Installed here", "upload": "Zip archive", "path": "Folder or hub id"}

@@ -42,7 +42,7 @@ def table(at, column):
 def test_the_first_look_says_what_will_happen_and_what_is_missing(app, no_base):
     at = app("hunt")
     assert "strengthened copy" in " ".join(i.value for i in at.info)
-    assert "about a minute" in markdown_of(at).casefold()
+    assert "about 2 minutes" in markdown_of(at).casefold()
     assert "lorabench models pull demo" in markdown_of(at)
     assert at.button("hunt.run").disabled
     assert not at.exception
