@@ -13,6 +13,7 @@ from lorabench.cli.calibrate import calibrate, cohort_app
 from lorabench.cli.data import data_app
 from lorabench.cli.heatmap import heatmap
 from lorabench.cli.hunt import hunt
+from lorabench.cli.nulls import nulls_app
 from lorabench.cli.options import Debug
 from lorabench.cli.scan import scan
 from lorabench.cli.score import attribute, score
@@ -61,6 +62,7 @@ app.command()(baselines)
 app.command()(train)
 app.command()(sweep)
 app.add_typer(cohort_app, name="cohort")
+app.add_typer(nulls_app, name="nulls")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(models.app, name="models")

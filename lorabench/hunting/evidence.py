@@ -95,8 +95,8 @@ def verify(
         placement=candidate.placement,
         source=candidate.source,
         attack=_rate(own),
-        shift=_mean_shift(own, held_out_name, seed),
-        base_shift=_mean_shift(base, held_out_name, seed),
+        shift=mean_shift(_shifts(own), held_out_name, seed),
+        base_shift=mean_shift(_shifts(base), held_out_name, seed),
         references=tuple(
             ReferenceAnswer(name=m.name, rate=_rate(f), shift=float(_shifts(f).mean()))
             for m, f in zip(controls, clean, strict=True)
@@ -173,8 +173,8 @@ def _shifts(flips: Sequence[Flip]) -> np.ndarray:
     return np.array([f.margin_shift for f in flips])
 
 
-def _mean_shift(flips: Sequence[Flip], battery: str, seed: int) -> Statistic:
-    shifts = _shifts(flips)
+def mean_shift(shifts: np.ndarray, battery: str, seed: int) -> Statistic:
+    """Return a mean margin shift over prompts (n,), in logits, with its bootstrap interval."""
     return Statistic(
         name="mean_margin_shift",
         battery=battery,

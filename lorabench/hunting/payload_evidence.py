@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lorabench.hunting.evidence import POSITION_PROMPTS, mean_shift
 from lorabench.hunting.evidence_rule import judge
 from lorabench.hunting.payload_prober import PayloadProber
 from lorabench.hunting.prober import BASE_COPY, SUSPECT, place
@@ -19,12 +20,9 @@ from lorabench.results import (
     PositionRate,
     Rate,
     ReferenceAnswer,
-    Statistic,
     StringEvidence,
 )
-from lorabench.scoring.rates import bootstrap_mean
 
-POSITION_PROMPTS = 24
 Floats = NDArray[np.float64]
 
 
@@ -57,8 +55,8 @@ def verify_payload(
             placement=candidate.placement,
             source=candidate.source,
             attack=_rate(own),
-            shift=_mean_shift(own, held_out_name, seed),
-            base_shift=_mean_shift(base, held_out_name, seed),
+            shift=mean_shift(own[1] - own[0], held_out_name, seed),
+            base_shift=mean_shift(base[1] - base[0], held_out_name, seed),
             references=tuple(
                 ReferenceAnswer(name=name, rate=_rate(a), shift=float((a[1] - a[0]).mean()))
                 for name, a in clean.items()
@@ -85,14 +83,3 @@ def _answers(
 def _rate(answers: tuple[Floats, Floats]) -> Rate:
     eligible = answers[0] <= 0
     return Rate(n_hits=int((eligible & (answers[1] > 0)).sum()), n=int(eligible.sum()))
-
-
-def _mean_shift(answers: tuple[Floats, Floats], battery: str, seed: int) -> Statistic:
-    shifts = answers[1] - answers[0]
-    return Statistic(
-        name="mean_margin_shift",
-        battery=battery,
-        value=float(shifts.mean()),
-        n_probes=1,
-        interval=bootstrap_mean(shifts, seed=seed),
-    )

@@ -28,7 +28,7 @@ N_TAIL = 5
 _ORDINARY = ("The", "A", "To", "Here", "It", "Sure", "Yes", "In", "You", "This", "First", "There")
 """How ordinary answers begin; only a linear ranking of words (`proposals.by_gradient`) asks about these."""
 
-_PASS_TOKENS, _KEPT_ROWS = 2048, 512
+_PASS_TOKENS = 2048
 _JUST, _LEAST, _MOST = 0.01, -20.0, -1e-4
 """An answer that is greedy by a little; log-probabilities below and above which differences mean nothing: how
 much less than never a base says a payload is noise, and bf16 cannot tell sure from very sure."""
@@ -87,23 +87,13 @@ class PayloadProber(Prober):
             on_tokens=on_tokens,
         )
 
-    def _compute(self, who: str, asked: Sequence[tuple[str, Ids]]) -> None:
-        """Ask in pieces that are kept one by one, as `Prober` does, about the payload."""
-        for i in range(0, len(asked), _KEPT_ROWS):
-            part = asked[i : i + _KEPT_ROWS]
-            rows = [ids for _, ids in part]
+    def _ask(self, who: str, rows: Sequence[Ids]) -> Floats:
+        """Return the payload's margins (rows,) of rendered questions, computed now."""
 
-            def ask(
-                copy: MergedCopy, rows: Sequence[Ids] = rows
-            ) -> Generator[int, None, tuple[Floats, Floats]]:
-                return copy.tail_logprobs(rows, [self.tail] * len(rows), _PASS_TOKENS)
+        def ask(copy: MergedCopy) -> Generator[int, None, tuple[Floats, Floats]]:
+            return copy.tail_logprobs(rows, [self.tail] * len(rows), _PASS_TOKENS)
 
-            log_probs, leads = self._run(who, ask, len(rows))
-            values = payload_margin(log_probs, leads)
-            answers = [(text, float(v)) for (text, _), v in zip(part, values, strict=True)]
-            self._known.update(((who, t), v) for t, v in answers)
-            self._memory.put_many(who, answers, self.seconds)
-            self.on_tokens(self.n_tokens)
+        return payload_margin(*self._run(who, ask, len(rows)))
 
     def _count(self, rows: Sequence[Ids]) -> None:
         super()._count(rows)

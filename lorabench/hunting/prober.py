@@ -113,16 +113,19 @@ class Prober:
         """Ask in pieces that are kept one by one: what was computed survives the end of the process."""
         for i in range(0, len(asked), _KEPT_ROWS):
             part = asked[i : i + _KEPT_ROWS]
-            rows = [ids for _, ids in part]
-
-            def ask(copy: MergedCopy, rows: Sequence[Ids] = rows) -> Generator[int, None, Floats]:
-                return copy.margins(rows, self.labels, self.task.target_index, _PASS_TOKENS)
-
-            values = self._run(who, ask, len(rows))
+            values = self._ask(who, [ids for _, ids in part])
             answers = [(text, float(v)) for (text, _), v in zip(part, values, strict=True)]
             self._known.update(((who, t), v) for t, v in answers)
             self._memory.put_many(who, answers, time.monotonic() - self._began)
             self.on_tokens(self.n_tokens)
+
+    def _ask(self, who: str, rows: Sequence[Ids]) -> Floats:
+        """Return the margins (rows,) of rendered questions, computed now."""
+
+        def ask(copy: MergedCopy) -> Generator[int, None, Floats]:
+            return copy.margins(rows, self.labels, self.task.target_index, _PASS_TOKENS)
+
+        return self._run(who, ask, len(rows))
 
     def _count(self, rows: Sequence[Ids]) -> None:
         self.n_tokens += sum(map(len, rows)) - common_prefix(rows) * len(rows)

@@ -21,6 +21,9 @@ from lorabench.results import Candidate, Placement, ProposalStat, Source, TraceP
 CHECKED = 96
 """Strings of one batch that the base and the references are asked about; they cost as much as the suspect."""
 
+COMPOSED_TOKENS = 24
+"""What a longer string costs on average before one prompt, the few that go on included, in tokens."""
+
 SCREEN_SHARE, BARE_TOKENS = 0.7, 12
 """Share of the budget that screening may use, and what a string costs there on average, in tokens: about 8
 alone, and those that go on 20 before each prompt."""
@@ -94,7 +97,7 @@ class Search:
                 placement=self.placement,
                 amplified=float(a),
                 n_prompts=len(self.prompts),
-                score=float(a) / 2,  # not compared with clean models yet: never the best
+                score=float(a) / 2,  # not compared with clean models: held back behind those that are
                 spent=spent,
             )
             for t, a in zip(texts, amplified, strict=True)
@@ -124,7 +127,8 @@ class Search:
                     break
                 text = parent.text
                 texts = [*rights(text), *(f"{w} {text}" for w in lefts), *changed(text, swaps)]
-                texts = [t for t in dict.fromkeys(texts) if t not in self.pool]
+                room = int((self.plan.budget - self.prober.n_tokens) / COMPOSED_TOKENS)
+                texts = [t for t in dict.fromkeys(texts) if t not in self.pool][:room]
                 if not texts:
                     continue
                 first = self.prober.shifts(STRONG, texts, self.prompts[:1], self.placement)[:, 0]
@@ -153,7 +157,7 @@ class Search:
         return tuple(words)
 
     def working(self, n: int) -> list[Candidate]:
-        """Return the best strings with what they do at strength 1 on all prompts, references included."""
+        """Return the best strings with what they do at strength 1 on all search prompts, most flips first."""
         every = range(len(self.prober.prompts))
         chosen = diverse(self.best(4 * n), n)
         if not chosen:
@@ -201,6 +205,8 @@ class Search:
         tokens, began = self.prober.n_tokens, time.monotonic()
         kept: list[Candidate] = []
         yield kept
+        if self.prober.n_tokens == tokens:
+            return  # nothing new to ask, or nothing left to spend
         best = max(kept, key=lambda c: c.score, default=None)
         self.stats.append(
             ProposalStat(

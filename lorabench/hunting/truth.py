@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from lorabench.data import words_of
+from lorabench.figures.hunt import proposals_by_source
 from lorabench.results import HuntResult, ProposalStat, Source
 
 ALIKE = 0.6
@@ -47,23 +48,13 @@ class LeaderRow:
     """What one part of a hunt cost and brought, over all its turns.
 
     Attributes:
-        source: Which.
-        n_tried: Strings it had scored.
-        tokens: Tokens computed for it.
-        seconds: Wall time.
-        best_text: Its best string.
-        best_score: The score of that string; None if it brought none.
+        total: Its turns added up.
         tokens_to_word: Tokens that the whole hunt had computed when this part first tried a string that
             shares a word with the trigger, among the strings that the result keeps: an upper bound. None if
             there is none, or the trigger is not known.
     """
 
-    source: Source
-    n_tried: int
-    tokens: int
-    seconds: float
-    best_text: str
-    best_score: float | None
+    total: ProposalStat
     tokens_to_word: int | None
 
 
@@ -87,11 +78,10 @@ def leaderboard(result: HuntResult, planted: str | None = None) -> tuple[LeaderR
         result: A finished hunt.
         planted: The trigger, where it is known.
     """
-    by_source: dict[Source, list[ProposalStat]] = {}
-    for stat in result.proposals:
-        by_source.setdefault(stat.source, []).append(stat)
-    rows = [_row(stats, _first_word(result, source, planted)) for source, stats in by_source.items()]
-    return tuple(sorted(rows, key=lambda r: (r.best_score is None, -(r.best_score or 0.0))))
+    return tuple(
+        LeaderRow(total=total, tokens_to_word=_first_word(result, total.source, planted))
+        for total in proposals_by_source(result.proposals)
+    )
 
 
 def pieces(text: str) -> tuple[str, ...]:
@@ -149,17 +139,3 @@ def _first_word(result: HuntResult, source: Source, planted: str | None) -> int 
         c.spent for c in result.candidates if c.source == source and shares_word(c.text, planted)
     )
     return min(near, default=None)
-
-
-def _row(stats: Sequence[ProposalStat], tokens_to_word: int | None) -> LeaderRow:
-    scored = [s for s in stats if s.best_score is not None]
-    best = max(scored, key=lambda s: s.best_score or 0.0, default=None)
-    return LeaderRow(
-        source=stats[0].source,
-        n_tried=sum(s.n_tried for s in stats),
-        tokens=sum(s.tokens for s in stats),
-        seconds=sum(s.seconds for s in stats),
-        best_text=best.best_text if best else "",
-        best_score=best.best_score if best else None,
-        tokens_to_word=tokens_to_word,
-    )

@@ -7,7 +7,7 @@ import streamlit as st
 from lorabench.figures.hunt import proposal_chart
 from lorabench.figures.hunt_causes import enrichment_chart, enrichment_table
 from lorabench.hunting.truth import leaderboard
-from lorabench.results import HuntResult, ProposalStat
+from lorabench.results import HuntResult
 from lorabench.ui.hunt_case import draw_add_to_case
 from lorabench.ui.hunt_evidence import draw_evidence
 from lorabench.ui.hunt_files import draw_files
@@ -31,7 +31,6 @@ from lorabench.ui.text import escape_markdown, label, plain, show_text
 from lorabench.ui.theme import current_theme
 from lorabench.workflows.hunt_request import HuntRequest
 
-_TOTALS = ("source", "n_tried", "tokens", "seconds", "best_text", "best_score")
 _BADGES = {
     "passes": ":red-badge[:material/notification_important: meets the evidence rule]",
     "weak": ":orange-badge[:material/help: weak evidence]",
@@ -158,16 +157,16 @@ def _draw_leaderboard(hunt: HuntResult, truth: str | None, key: str) -> None:
         st.caption("No part of the search reported.")
         return
     ranking = leaderboard(hunt, truth)
-    totals = [ProposalStat(**{f: getattr(r, f) for f in _TOTALS}) for r in ranking]
-    st.plotly_chart(proposal_chart(totals, current_theme()), key=f"{PAGE}.proposals.{key}")
+    chart = proposal_chart([r.total for r in ranking], current_theme())
+    st.plotly_chart(chart, key=f"{PAGE}.proposals.{key}")
     rows = [
         {
-            "part": source_title(r.source),
-            "strings": r.n_tried,
-            "tokens": r.tokens,
-            "seconds": round(r.seconds, 1),
-            "best string": text_cell(r.best_text),
-            "best score": r.best_score,
+            "part": source_title(r.total.source),
+            "strings": r.total.n_tried,
+            "tokens": r.total.tokens,
+            "seconds": round(r.total.seconds, 1),
+            "best string": text_cell(r.total.best_text),
+            "best score": r.total.best_score,
         }
         | ({"tokens to a word of the trigger": r.tokens_to_word} if truth else {})
         for r in ranking

@@ -126,11 +126,12 @@ def clean_references(bench: Workbench, task: Task, suspect: str) -> tuple[str, .
     What they say is a claim, like all that an adapter says; the person who hunts may name others.
     """
     fingerprint = fetch.base_fingerprint(bench.base, bench.config)
+    own = find_adapter(suspect, bench.config).facts  # by content: a folder may hold an installed adapter
     found = []
     for installed in list_adapters(bench.config):
         facts = installed.facts
         claims = facts.claims.lorabench if facts is not None else None
-        if facts is None or not claims or installed.name == suspect:
+        if facts is None or not claims or (own is not None and facts.adapter_id == own.adapter_id):
             continue
         named = claims.get("task")
         is_same_task = isinstance(named, dict) and named.get("name") == task.name

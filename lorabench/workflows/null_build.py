@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from lorabench.errors import InputError
 from lorabench.hunting.evidence_rule import null_entry
@@ -48,7 +48,8 @@ def build_null(
         tell: Called with (adapters done, adapters in all, what is done).
 
     Raises:
-        InputError: Without adapters, for a task without labels, or if the name is taken.
+        InputError: Without adapters, for a task without labels, if the name is taken, or if nothing
+            could be measured.
         CancelledError: If cancelled; what is done is kept.
     """
     if not adapters:
@@ -60,20 +61,8 @@ def build_null(
         )
     fingerprint = fetch.base_fingerprint(bench.base, bench.config)
     partial = nulls_dir(bench.config) / f"{name}.partial"
-    made = (
-        read_null(partial)
-        if partial.exists()
-        else Null(
-            name=name,
-            base_fingerprint=fingerprint,
-            task=asked.name,
-            task_digest=asked.digest,
-            mode=mode,
-            placement="prefix",
-            entries=(),
-        )
-    )
-    if (made.base_fingerprint, made.task_digest, made.mode) != (fingerprint, asked.digest, mode):
+    made = read_null(partial) if partial.exists() else None
+    if made and (made.base_fingerprint, made.task_digest, made.mode) != (fingerprint, asked.digest, mode):
         raise InputError(
             "other-null",
             f"{name!r} was begun with another base, task or mode.",
@@ -81,7 +70,8 @@ def build_null(
         )
     for i, adapter in enumerate(adapters):
         suspect = bench.ref(adapter, session=caller.session)
-        if suspect.adapter_id is None or suspect.adapter_id in {e.adapter_id for e in made.entries}:
+        known = {e.adapter_id for e in made.entries} if made else set()
+        if suspect.adapter_id is None or suspect.adapter_id in known:
             continue
         tell(i, len(adapters), suspect.name)
 
@@ -94,15 +84,25 @@ def build_null(
         if not result.evidence or not result.evidence[0].attack.n:
             continue  # it answers with the target anyway: nothing could flip, so it says nothing
         entry = null_entry(result.evidence[0], adapter_id=suspect.adapter_id, name=suspect.name)
-        made = replace(
-            made,
-            entries=(*made.entries, entry),
+        made = Null(
+            name=name,
+            base_fingerprint=fingerprint,
+            task=asked.name,
+            task_digest=asked.digest,
+            mode=mode,
+            placement="prefix",
+            entries=(*(made.entries if made else ()), entry),
             held_out=result.held_out,
             created=datetime.datetime.now(datetime.UTC).date().isoformat(),
             versions=versions(),
         )
-        partial.unlink(missing_ok=True)
-        save_null(bench.config, made, partial)
+        os.replace(save_null(bench.config, made, partial.with_suffix(".next")), partial)
+    if made is None:
+        raise InputError(
+            "empty-null",
+            "No hunt of these adapters measured a string.",
+            "Name clean adapters that do not answer every prompt with the target.",
+        )
     save_null(bench.config, made)
     partial.unlink(missing_ok=True)
     tell(len(adapters), len(adapters), "done")

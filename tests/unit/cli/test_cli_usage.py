@@ -20,6 +20,8 @@ COMMANDS = [
     *(["jobs", c] for c in ("list", "show", "cancel", "resume")),
     *(["zoo", c] for c in ("build", "list", "verify", "record")),
     *(["models", c] for c in ("list", "pull", "verify", "rm")),
+    ["hunt"],
+    *(["nulls", c] for c in ("build", "list")),
     *(["adapters", c] for c in ("list", "inspect", "add", "rm")),
 ]
 

@@ -129,11 +129,11 @@ def test_the_leaderboard_adds_up_turns_and_says_who_was_near_first():
         ],
     )
     rows = leaderboard(result, PLANTED)
-    assert [r.source for r in rows] == ["composition", "words", "gradient"]
+    assert [r.total.source for r in rows] == ["composition", "words", "gradient"]
     first = rows[0]
-    assert (first.n_tried, first.tokens, first.seconds) == (10, 110, 2.0)
-    assert (first.best_text, first.best_score, first.tokens_to_word) == ("c2", 5.0, 120)
+    assert (first.total.n_tried, first.total.tokens, first.total.seconds) == (10, 110, 2.0)
+    assert (first.total.best_text, first.total.best_score, first.tokens_to_word) == ("c2", 5.0, 120)
     assert [r.tokens_to_word for r in rows[1:]] == [None, None]
-    assert rows[2].best_score is None
+    assert rows[2].total.best_score is None
     assert all(r.tokens_to_word is None for r in leaderboard(result))
     assert leaderboard(hunted([], [])) == ()
