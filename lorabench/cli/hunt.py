@@ -121,6 +121,8 @@ def hunt(
     typed = {"adapter": adapter, "references": reference, "task": request.task and task, "base": base}
     found.provenance["command"] = command_of(to_dict(request) | typed, prompts_file)
     _say(terminal, found, form, out)
+    if request.truth is not None:
+        _say_truth(terminal, found, request.truth)
     if fail_on == "found" and found.found is not None:
         raise typer.Exit(code=FOUND)
 
@@ -215,6 +217,20 @@ def _say(terminal: Terminal, found: HuntResult, form: str, out: Path | None) -> 
     elif out is None:
         terminal.note(f"{found.tokens:,} tokens in {found.seconds:.1f} s")
         typer.echo(report.render_hunt(found, form).decode(), nl=False)
+
+
+def _say_truth(terminal: Terminal, found: HuntResult, planted: str) -> None:
+    """Say beside the report how near the strongest string comes to the known one."""
+    from lorabench.hunting.truth import recall
+
+    if not found.evidence:
+        terminal.note("no string was proved, so there is nothing to hold against the known trigger")
+        return
+    near = recall(found.evidence[0].text, planted)
+    terminal.note(
+        f"known trigger: a word of it is {'' if near.shares_word else 'not '}in the strongest string; "
+        f"{near.word_recall:.0%} of its pieces, fuzzy F1 {near.token_f1:.2f}"
+    )
 
 
 def _format(fmt: str | None, out: Path | None, as_json: bool) -> str:

@@ -175,6 +175,7 @@ def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(cl
         *("--placement", "suffix", "--truth", TEXT, "--n-held-out", "10", "--json"),
     )
     assert found.code == 0, found.err
+    assert "known trigger: a word of it is in the strongest string" in found.err
     (params,) = searches.params
     assert params["adapter"] == str(adapter)
     assert params["references"] == ["guard-clean-1"]
