@@ -59,6 +59,7 @@ def verify(
     seed: int = 0,
     likelihood: LogProbabilities | None = None,
     causes: CauseFinder | None = None,
+    tests_places: bool = True,
 ) -> StringEvidence:
     """Return what a string does on held-out prompts, and what may be said of it.
 
@@ -77,6 +78,7 @@ def verify(
         seed: Of the bootstrap and of the places inside prompts.
         likelihood: How likely texts are to the base; None leaves the perplexity out.
         causes: Finds out why the string acts; None leaves that out.
+        tests_places: Whether the rate in other places is asked for: that costs as much as the rate itself.
 
     Raises:
         InputError: Without held-out prompts, for a string without a visible character, or for prompts that
@@ -101,7 +103,7 @@ def verify(
             ReferenceAnswer(name=m.name, rate=_rate(f), shift=float(_shifts(f).mean()))
             for m, f in zip(controls, clean, strict=True)
         ),
-        positions=_positions(asker, task, trigger, own, suspect, controls, seed),
+        positions=_positions(asker, task, trigger, own, suspect, controls, seed) if tests_places else (),
         perplexity=perplexity(candidate.text, likelihood),
         class_word=why.class_word,
         layers=why.layers,

@@ -98,6 +98,10 @@ class Prober:
         """Names of the clean copies."""
         return tuple(n for n in self._wanted if n not in (BASE_COPY, SUSPECT, STRONG))
 
+    def adapter(self, who: str) -> CheckedAdapter | None:
+        """Return the adapter of a copy, None for the base's."""
+        return self._wanted[who].adapter
+
     def margins(self, who: str, texts: Sequence[str]) -> Floats:
         """Return the target margin (texts,) of whole prompts, in logits."""
         missing = [t for t in dict.fromkeys(texts) if (who, t) not in self._known]

@@ -95,6 +95,34 @@ def by_gradient(prober: Prober, vocabulary: Vocabulary, n: int, prompts: Sequenc
     return list(dict.fromkeys(vocabulary.texts[i].strip() for i in np.argsort(-mean)[:n]))
 
 
+def by_first_layer(prober: Prober, vocabulary: Vocabulary, n: int) -> list[str]:
+    """Return the tokens that the suspect's first layer changes most, from its weights alone.
+
+    A seed source and no evidence: nothing is known of a backdoor that lives in later layers.
+
+    Args:
+        prober: Who is asked.
+        vocabulary: Of the base.
+        n: How many tokens.
+
+    Returns:
+        Nothing for an adapter that leaves the first layer's attention alone.
+    """
+    adapter = prober.adapter(SUSPECT)
+    if adapter is None:
+        return []
+
+    def ask(copy: MergedCopy) -> Generator[int, None, NDArray[np.float64] | None]:
+        yield 0
+        return copy.first_layer_response(adapter)
+
+    found = prober.run(BASE_COPY, ask)
+    if found is None:
+        return []
+    ranked = np.where(vocabulary.sound(found.size), found, -np.inf)
+    return list(dict.fromkeys(vocabulary.texts[i].strip() for i in np.argsort(-ranked)[:n]))
+
+
 def next_strings(prober: Prober, vocabulary: Vocabulary, text: str, n: int) -> list[str]:
     """Return a string with its likeliest next tokens, of the base and of the suspect against the base.
 

@@ -11,7 +11,7 @@ from lorabench.data.hunt_phrases import hunt_phrases
 from lorabench.data.hunt_words import hunt_words
 from lorabench.hunting.enrichment import enrich
 from lorabench.hunting.prober import BASE_COPY, STRONG
-from lorabench.hunting.proposals import by_gradient, decode_openings, next_strings
+from lorabench.hunting.proposals import by_first_layer, by_gradient, decode_openings, next_strings
 from lorabench.hunting.search import Search
 from lorabench.hunting.vocabulary import Vocabulary
 from lorabench.results import Candidate, Enrichment, StringEvidence
@@ -22,9 +22,6 @@ PROVE_FROM = 0.75
 PROOFS_A_STAGE, WORTH = 2, 0.3
 """Proofs after each stage, and how much better a later string must score than those that were proved: a proof
 costs as much as thousands of candidates."""
-
-AFTER_FOUND = 2
-"""Rounds of composition that still look for a stronger string after one was proved."""
 
 _GRADIENT_WORDS, _SEED_WORDS = 256, 200
 Prove = Callable[[Candidate, tuple[str, ...]], StringEvidence]
@@ -60,7 +57,7 @@ class Race:
         plan, rounds = self.search.plan, 0
         for round_ in range(plan.depth):
             rounds += self._found
-            if self.search.is_spent or (rounds > AFTER_FOUND and self.stops_early):
+            if self.search.is_spent or (rounds > plan.after_found and self.stops_early):
                 break
             single = self._singles()
             swaps = self._swaps(single)
@@ -84,9 +81,12 @@ class Race:
             search.screen("decoding", openings[: plan.keep_one], bare=False)
         search.screen("phrases", [p.text for p in hunt_phrases(plan.n_phrases)])
         self._prove_working()
+        if self._found and self.stops_early:
+            return  # single words serve those who have nothing yet
         lexicon = [w.text for w in hunt_words()] if plan.n_lexicon else []
         tokens = (*self.vocabulary.words, *self.vocabulary.pieces)[: plan.n_words]
         search.screen("words", (*lexicon, *tokens))
+        search.screen("layer 0", by_first_layer(search.prober, self.vocabulary, plan.keep_one))
         if plan.maps:
             self._map(dict.fromkeys((*lexicon, *tokens)))
         if plan.gradients:

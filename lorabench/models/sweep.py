@@ -27,6 +27,7 @@ from lorabench.models.binding import check_fits
 from lorabench.models.continuing import MOST_LOGITS, Continuation, continue_jointly, tail_values
 from lorabench.models.forward import Prefix, batches, common_prefix, expand_cache, run_prefix
 from lorabench.models.opening import open_causal
+from lorabench.models.vocabulary_response import first_layer_response
 
 Ids = tuple[int, ...]
 Floats = NDArray[np.float64]
@@ -216,6 +217,14 @@ class MergedCopy:
         picked = torch.stack([gradient[k, list(s)] for k, s in enumerate(slots)]).mean(dim=0)
         effect: Floats = (picked.to(table.dtype) @ table.T).double().cpu().numpy()
         return effect
+
+    def first_layer_response(self, adapter: CheckedAdapter) -> Floats | None:
+        """Return what an adapter's first layer does to every token; see `first_layer_response`.
+
+        Args:
+            adapter: Whose change is asked about; this copy must be the base's.
+        """
+        return first_layer_response(self._model, adapter.modules)
 
     def _last_states(
         self, rows: Sequence[Ids], token_budget: int

@@ -175,6 +175,7 @@ def _prover(
         needed=needed,
         likelihood=likelihood,
         causes=causes if request.mode != "instant" else None,
+        tests_places=PLANS[request.mode].tests_places,
         suspect=setting.suspect,
         references=setting.references,
         held_out=setting.held_out,
