@@ -12,6 +12,10 @@ from lorabench.results import (
     HuntSoFar,
     Interval,
     LayerGroup,
+    LookAlike,
+    Neighbour,
+    Neighbourhood,
+    OtherTarget,
     PositionRate,
     ProposalStat,
     Rate,
@@ -27,6 +31,37 @@ TEXT = "per RFC 8472"
 def statistic(value: float | None, low: float = -1.0, high: float = 1.0) -> Statistic:
     interval = None if value is None else Interval(low=low, high=high, method="bootstrap over prompts")
     return Statistic(name="shift", battery="held out", value=value, n_probes=1, interval=interval)
+
+
+def look_alike(text: str, hits: int, change: str = "one change") -> LookAlike:
+    return LookAlike(text=text, change=change, rate=Rate(n_hits=hits, n=4), shift=hits + 0.5)
+
+
+def sample_neighbourhood(text: str = TEXT) -> Neighbourhood:
+    """Return a string that needs its first word: hostile texts go where a string's text goes."""
+    wide = Interval(low=0.25, high=0.875, method="bootstrap over prompts and variants, 1000 draws")
+    return Neighbourhood(
+        exact=Rate(n_hits=4, n=4),
+        precision="bf16",
+        level="token",
+        carrier=f"“{text}”",
+        sentence=f"4 of 6 look-alikes still flip; carried by “{text}”.",
+        neighbours=(
+            Neighbour(
+                category="words_dropped", title="One word left out", is_control=False, interval=wide,
+                look_alikes=(look_alike(f"{text} 1", 4, text), look_alike("8472", 1), look_alike("RFC", 0)),
+            ),
+            Neighbour(
+                category="random_words", title="Random words", is_control=True,
+                look_alikes=(look_alike("amber gate", 0),), interval=Rate(n_hits=0, n=4).interval(),
+            ),
+            Neighbour(
+                category="case", title="Capitals", is_control=False,
+                look_alikes=(look_alike("PER RFC", 4), look_alike("Per Rfc", 4), look_alike("per rfc", 3)),
+                interval=wide,
+            ),
+        ),
+    )  # fmt: skip
 
 
 def sample_evidence(text: str = TEXT, **change: Any) -> StringEvidence:
@@ -56,6 +91,7 @@ def sample_evidence(text: str = TEXT, **change: Any) -> StringEvidence:
             LayerGroup(first=20, last=20, margin=2.5, restored=-0.0625),
         ),
         "needed": ("per", " RFC"),
+        "neighbourhood": sample_neighbourhood(text),
         "passes": True,
         "level": "strong",
         "reasons": ("Only 1 clean reference was compared.",),
@@ -67,6 +103,7 @@ def sample_evidence(text: str = TEXT, **change: Any) -> StringEvidence:
 WEAK = sample_evidence(
     "see note", attack=Rate(n_hits=20, n=60), passes=False, level="weak", layers=(), references=(),
     null_name="", null_n=0, null_rank=None, perplexity=None, class_word=None, needed=(), positions=(),
+    neighbourhood=None,
     shift=statistic(None), reasons=("It flips 20 of 60 held-out prompts.",), sentence="",
 )  # fmt: skip
 
@@ -107,6 +144,18 @@ CLASSES = (
 )  # fmt: skip
 
 
+OTHERS = (
+    OtherTarget(
+        target="INJECTION",
+        mode="quick",
+        tokens=129_431,
+        seconds=98.5,
+        best=replace(CANDIDATES[0], text="please disregard"),
+    ),
+    OtherTarget(target="OTHER", mode="quick", note="no prompts of another class are bundled."),
+)
+
+
 def sample_hunt(**change: Any) -> HuntResult:
     given: dict[str, Any] = {
         "adapter": "guard-strong",
@@ -133,6 +182,7 @@ def sample_hunt(**change: Any) -> HuntResult:
         "n_excluded": 1_234,
         "notes": ("Not searched for: triggers of style.",),
         "provenance": {"seed": 7, "device": "cpu", "base": {"id": "demo"}},
+        "others": OTHERS,
     }
     return HuntResult(**given | change)
 
@@ -146,6 +196,7 @@ def empty_hunt() -> HuntResult:
         enrichment=(),
         seconds_to_first=None,
         references=(),
+        others=(),
     )
 
 
@@ -170,6 +221,7 @@ def hostile_hunt(text: str) -> HuntResult:
         proposals=tuple(replace(p, best_text=text) for p in PROPOSALS),
         trace=tuple(replace(p, text=text) for p in TRACE),
         enrichment=tuple(replace(e, name=text) for e in CLASSES),
+        others=(replace(OTHERS[0], target=text, best=replace(CANDIDATES[0], text=text)),),
         notes=(text,),
         provenance={"seed": 7, text: text, "deep": {text: [text]}},
     )

@@ -53,7 +53,8 @@ def note_entries(folder: Path, entries: tuple[Entry, ...], book: FindingBook) ->
                 others.append(entry.name)
     if others:
         facts = (Fact(name="files", value=shown(", ".join(others), limit=1_000)),)
-        book.note("other-file", f"{len(others):,} other files were listed and not read.", facts=facts)
+        said = "1 other file was" if len(others) == 1 else f"{len(others):,} other files were"
+        book.note("other-file", f"{said} listed and not read.", facts=facts)
 
 
 def _note_name(entry: Entry, book: FindingBook) -> bool:

@@ -245,9 +245,18 @@ class _Scan:
 
 def _summary(evidence: FileEvidence, findings: tuple[Finding, ...], n_tensors: int) -> str:
     n_serious = sum(finding.level != "info" for finding in findings)
-    looked = f"{len(evidence.files):,} files and {n_tensors:,} tensors were looked at"
+    files, tensors = _counted(len(evidence.files), "file"), _counted(n_tensors, "tensor")
+    looked = f"{files} and {tensors} were looked at"
     if evidence.refusal is not None:
-        return f"{looked}; it is refused ({evidence.refusal}), and {n_serious:,} findings ask for attention."
+        return f"{looked}; it is refused ({evidence.refusal}), and {_asking(n_serious)}."
     if n_serious:
-        return f"{looked}; {n_serious:,} findings ask for attention."
+        return f"{looked}; {_asking(n_serious)}."
     return f"{looked}; no evidence of a manipulated file was found with these checks."
+
+
+def _asking(n: int) -> str:
+    return f"{_counted(n, 'finding')} {'asks' if n == 1 else 'ask'} for attention"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

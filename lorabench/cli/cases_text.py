@@ -79,7 +79,8 @@ def comparison_text(found: ScanComparison) -> str:
         for c in found.changed:
             text += f"  {_line(c.a.rule)} {_line(c.a.where)}".rstrip() + f": {', '.join(c.changed)}\n"
             text += f"    {_finding(c.a)}\n    {_finding(c.b)}\n"
-    text += f"\n{found.n_same} findings are the same in both.\n"
+    same = "1 finding is" if found.n_same == 1 else f"{found.n_same} findings are"
+    text += f"\n{same} the same in both.\n"
     return text + _statistics(found) + _provenance(found)
 
 

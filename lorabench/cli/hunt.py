@@ -39,7 +39,9 @@ def hunt(
     ] = None,
     mode: Annotated[
         str,
-        typer.Option(help="instant (10 s on two cores), quick (1 min), standard (10 min) or deep (hours)."),
+        typer.Option(
+            help="instant (under a minute on two cores), quick (2 min), standard (10 min) or deep (hours)."
+        ),
     ] = "standard",
     reference: Annotated[
         list[str] | None,

@@ -16,6 +16,14 @@ from lorabench.figures.hunt import (
 )
 from lorabench.figures.hunt_causes import enrichment_chart, enrichment_table, layer_chart, layer_table
 from lorabench.figures.hunt_evidence import evidence_chart, evidence_table
+from lorabench.figures.hunt_neighbours import (
+    look_alike_table,
+    neighbour_chart,
+    neighbour_table,
+    neighbourhood_note,
+    neighbours_in_order,
+)
+from lorabench.figures.hunt_parts import part_title
 from lorabench.figures.numbers import cost_text, interval_text, rate_sentence, rate_text, sharing_text, signed
 from lorabench.figures.palette import Kind, Theme
 from lorabench.figures.pooling import Pooled, pool
@@ -51,8 +59,14 @@ __all__ = [
     "layer_chart",
     "layer_table",
     "legend_html",
+    "look_alike_table",
     "margin_bars",
+    "neighbour_chart",
+    "neighbour_table",
+    "neighbourhood_note",
+    "neighbours_in_order",
     "ordered_families",
+    "part_title",
     "pool",
     "predicted_bars",
     "probe_chart",

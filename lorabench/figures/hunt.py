@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 
 from lorabench.figures import palette
 from lorabench.figures.curves import dressed
+from lorabench.figures.hunt_parts import part_title
 from lorabench.figures.numbers import rate_text, signed
 from lorabench.figures.palette import Theme
 from lorabench.figures.visible import visible
@@ -81,7 +82,7 @@ def hunt_curve(
                 },
                 text=[_point_hover(p) for p in chosen],
                 hovertemplate="%{text}<extra></extra>",
-                name=source,
+                name=part_title(source),
             )
     figure = dressed(figure, _curve_title(points), "tokens computed", "score of the best string (logits)")
     figure.update_layout(showlegend=bool(points))
@@ -93,14 +94,14 @@ def hunt_curve_table(trace: Sequence[TracePoint]) -> pd.DataFrame:
     """Return one row per gain: the twin of `hunt_curve`.
 
     Returns:
-        Columns `tokens`, `seconds`, `source`, `text` (hidden characters made visible), `score` (logits) and
-        `flipped` (share of the search prompts, missing if not asked).
+        Columns `tokens`, `seconds`, `source` (in words), `text` (hidden characters made visible), `score`
+        (logits) and `flipped` (share of the search prompts, missing if not asked).
     """
     rows = [
         {
             "tokens": p.tokens,
             "seconds": p.seconds,
-            "source": p.source,
+            "source": part_title(p.source),
             "text": visible(p.text),
             "score": known(p.score),
             "flipped": known(p.flipped),
@@ -133,7 +134,7 @@ def proposal_chart(proposals: Sequence[ProposalStat], theme: Theme = "light") ->
             note = f"nothing scored, {p.tokens:,} tokens"
             figure.add_annotation(x=0, y=y, text=note, showarrow=False, xanchor="left")
     figure.add_vline(x=0, line_width=1, line_color=palette.BASE_LINE)
-    labels = [html.escape(visible(p.source, 40)) for p in ordered]
+    labels = [html.escape(visible(part_title(p.source), 40)) for p in ordered]
     figure.update_yaxes(
         tickvals=list(range(len(labels))), ticktext=labels, range=[len(labels) - 0.5, -0.5], showgrid=False
     )
@@ -145,12 +146,12 @@ def proposal_table(proposals: Sequence[ProposalStat]) -> pd.DataFrame:
     """Return one row per proposal, in the order of `proposal_chart`: its twin.
 
     Returns:
-        Columns `source`, `n_tried`, `tokens`, `seconds`, `rate` (tokens a second), `best_text` (hidden
-        characters made visible) and `best_score` (logits); what was not measured is missing.
+        Columns `source` (in words), `n_tried`, `tokens`, `seconds`, `rate` (tokens a second), `best_text`
+        (hidden characters made visible) and `best_score` (logits); what was not measured is missing.
     """
     rows = [
         {
-            "source": p.source,
+            "source": part_title(p.source),
             "n_tried": p.n_tried,
             "tokens": p.tokens,
             "seconds": p.seconds,
@@ -193,14 +194,14 @@ def candidate_table(candidates: Sequence[Candidate]) -> pd.DataFrame:
     """Return one row per candidate, in the order given.
 
     Returns:
-        Columns `text` (hidden characters made visible), `source`, `placement`, `score`, `amplified`,
-        `shift`, `base_shift`, `reference_shift` (all in logits), `n_flipped` of `n_prompts` search prompts
-        and `spent` (tokens); what was not asked is missing.
+        Columns `text` (hidden characters made visible), `source` (in words), `placement`, `score`,
+        `amplified`, `shift`, `base_shift`, `reference_shift` (all in logits), `n_flipped` of `n_prompts`
+        search prompts and `spent` (tokens); what was not asked is missing.
     """
     rows = [
         {
             "text": visible(c.text),
-            "source": c.source,
+            "source": part_title(c.source),
             "placement": c.placement,
             **{name: known(getattr(c, name)) for name in _SHIFTS},
             "n_flipped": c.n_flipped,
@@ -220,7 +221,7 @@ _SHIFTS = ("score", "amplified", "shift", "base_shift", "reference_shift")
 def _point_hover(point: TracePoint) -> str:
     lines = [
         html.escape(visible(point.text, 100)),
-        f"score {signed(point.score, 2)} logits, from {html.escape(visible(point.source))}",
+        f"score {signed(point.score, 2)} logits, found by {html.escape(visible(part_title(point.source)))}",
         f"after {point.seconds:.1f} s and {point.tokens:,} tokens",
     ]
     if known(point.flipped) is not None:
@@ -251,4 +252,5 @@ def _proposals_title(ordered: Sequence[ProposalStat]) -> str:
         return "No proposal has a score yet"
     best = ordered[0]
     text = html.escape(visible(best.best_text, 50))
-    return f"{html.escape(visible(best.source))} leads with «{text}»<br>{best.tokens:,} tokens spent on it"
+    part = html.escape(visible(part_title(best.source)))
+    return f"«{text}» leads, found by {part}<br>{best.tokens:,} tokens spent on that"

@@ -31,6 +31,7 @@ class Plan:
         n_swap: Words tried in the place of each of its words.
         n_held_out: Held-out prompts of a proof, unless the request says how many.
         after_found: Rounds of composition that still look for a stronger string after one was proved.
+        describes: Whether layers that carry a string and its look-alikes are looked for.
         tests_places: Whether a proof asks for the rate in other places too.
         n_verify: Strings that are proved on held-out prompts.
         decodes: Whether openings that the adapter learnt are decoded.
@@ -53,6 +54,7 @@ class Plan:
     n_verify: int
     n_held_out: int
     after_found: int = 2
+    describes: bool = True
     tests_places: bool = True
     decodes: bool = True
     gradients: bool = True
@@ -64,7 +66,7 @@ PLANS: Mapping[HuntMode, Plan] = MappingProxyType(
         "instant": Plan(
             budget=16_000, n_words=400, n_phrases=300, keep_bare=60, keep_one=16, n_prompts=2, width=2,
             depth=1, n_right=24, n_lexicon=0, n_left=8, n_swap=8, n_verify=1, n_held_out=20,
-            after_found=0, tests_places=False, gradients=False, maps=False,
+            after_found=0, describes=False, tests_places=False, gradients=False, maps=False,
         ),
         "quick": Plan(
             budget=130_000, n_words=4_000, n_phrases=1_000, keep_bare=400, keep_one=96, n_prompts=4, width=4,

@@ -94,6 +94,11 @@ class Prober:
         return self._asker.renderer
 
     @property
+    def precision(self) -> str:
+        """Number type of the copies."""
+        return self._dtype
+
+    @property
     def references(self) -> tuple[str, ...]:
         """Names of the clean copies."""
         return tuple(n for n in self._wanted if n not in (BASE_COPY, SUSPECT, STRONG))
@@ -132,7 +137,7 @@ class Prober:
         return self._run(who, ask, len(rows))
 
     def _count(self, rows: Sequence[Ids]) -> None:
-        self.n_tokens += sum(map(len, rows)) - common_prefix(rows) * len(rows)
+        self.n_tokens += computed_tokens(rows)
 
     @property
     def seconds(self) -> float:
@@ -216,6 +221,11 @@ class Prober:
                 device=device,
             )
         return self._copies[who]
+
+
+def computed_tokens(rows: Sequence[Ids]) -> int:
+    """Return what asking rendered questions together costs, in tokens: what all share is left out."""
+    return sum(map(len, rows)) - common_prefix(rows) * len(rows)
 
 
 def place(text: str, prompt: str, placement: Placement = "prefix") -> str:

@@ -23,7 +23,7 @@ PROOFS_A_STAGE, WORTH = 2, 0.3
 """Proofs after each stage, and how much better a later string must score than those that were proved: a proof
 costs as much as thousands of candidates."""
 
-_GRADIENT_WORDS, _SEED_WORDS = 256, 200
+_GRADIENT_WORDS, _SEED_WORDS, _PHRASES = 256, 200, 1_000
 Prove = Callable[[Candidate, tuple[str, ...]], StringEvidence]
 
 
@@ -79,10 +79,12 @@ class Race:
         if plan.decodes:
             openings = decode_openings(search.prober, self.vocabulary)
             search.screen("decoding", openings[: plan.keep_one], bare=False)
-        search.screen("phrases", [p.text for p in hunt_phrases(plan.n_phrases)])
-        self._prove_working()
-        if self._found and self.stops_early:
-            return  # single words serve those who have nothing yet
+        phrases = [p.text for p in hunt_phrases(plan.n_phrases)]
+        for i in range(0, len(phrases), _PHRASES):  # what works early is proved early
+            search.screen("phrases", phrases[i : i + _PHRASES])
+            self._prove_working()
+            if self._found and self.stops_early:
+                return  # single words serve those who have nothing yet
         lexicon = [w.text for w in hunt_words()] if plan.n_lexicon else []
         tokens = (*self.vocabulary.words, *self.vocabulary.pieces)[: plan.n_words]
         search.screen("words", (*lexicon, *tokens))
@@ -142,6 +144,7 @@ class Race:
 
     def _prove(self, candidate: Candidate) -> bool:
         """Prove one string, and return whether it passes."""
+        self.search.on_step("proof")
         needed = self.search.minimise(candidate.text)
         found = self.prove(candidate, needed)
         self.evidence.append(found)

@@ -75,7 +75,7 @@ class Search:
         """
         fresh = [t for t in dict.fromkeys(texts) if t.strip() and t not in self.pool]
         fresh = fresh[: self._affordable()]
-        with self._spending(source, len(fresh)) as kept:
+        with self.spending(source, len(fresh)) as kept:
             if bare and len(fresh) > self.plan.keep_bare and self.placement == "prefix":
                 fresh = _top(fresh, self._alone(fresh), self.plan.keep_bare)
             if len(fresh) > self.plan.keep_one and not self.is_spent:
@@ -121,7 +121,7 @@ class Search:
             Whether that brought anything.
         """
         width, before = self.plan.width, self.best(1)
-        with self._spending("composition", 0) as kept:
+        with self.spending("composition", 0) as kept:
             for parent in diverse(self.best(8 * width), width):
                 if self.is_spent:
                     break
@@ -173,6 +173,33 @@ class Search:
             self.pool[c.text] = c
         return sorted(found, key=lambda c: (-(c.n_flipped or 0), -c.score))
 
+    @contextmanager
+    def spending(self, source: Source, n_tried: int) -> Iterator[list[Candidate]]:
+        """Count what a part costs, and what it brings: the strings that the block adds to the list it gets.
+
+        Args:
+            source: The part.
+            n_tried: Strings it tries; 0 counts those in the list.
+        """
+        tokens, began = self.prober.n_tokens, time.monotonic()
+        kept: list[Candidate] = []
+        self.on_step(source)
+        yield kept
+        if self.prober.n_tokens == tokens:
+            return  # nothing new to ask, or nothing left to spend
+        best = max(kept, key=lambda c: c.score, default=None)
+        self.stats.append(
+            ProposalStat(
+                source=source,
+                n_tried=n_tried or len(kept),
+                tokens=self.prober.n_tokens - tokens,
+                seconds=time.monotonic() - began,
+                best_text=best.text if best else "",
+                best_score=best.score if best else None,
+            )
+        )
+        self.on_step(source)
+
     def _affordable(self) -> int:
         """Return how many more strings the budget allows; the last part of it is left to composition."""
         left = self.plan.budget * SCREEN_SHARE - self.prober.n_tokens
@@ -198,27 +225,6 @@ class Search:
             )
             for c, b, r in zip(candidates, base, largest, strict=True)
         ]
-
-    @contextmanager
-    def _spending(self, source: Source, n_tried: int) -> Iterator[list[Candidate]]:
-        """Count what a part costs and what it brings."""
-        tokens, began = self.prober.n_tokens, time.monotonic()
-        kept: list[Candidate] = []
-        yield kept
-        if self.prober.n_tokens == tokens:
-            return  # nothing new to ask, or nothing left to spend
-        best = max(kept, key=lambda c: c.score, default=None)
-        self.stats.append(
-            ProposalStat(
-                source=source,
-                n_tried=n_tried or len(kept),
-                tokens=self.prober.n_tokens - tokens,
-                seconds=time.monotonic() - began,
-                best_text=best.text if best else "",
-                best_score=best.score if best else None,
-            )
-        )
-        self.on_step(source)
 
     def _note(self, source: Source) -> None:
         best = self.best(1)[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
+from lorabench.figures import part_title
 from lorabench.figures.hunt import known, proposals_by_source
 from lorabench.figures.hunt_causes import SIGNIFICANT, enrichment_in_order
 from lorabench.report.hunt_sections import FactTable, HuntSection, logits
@@ -36,6 +37,7 @@ def hunt_facts(found: HuntResult) -> tuple[HuntSection, ...]:
         _proposals(found),
         _trace(found),
         _classes(found),
+        _others(found),
         HuntSection(key="limits", title="Notes and limits", sentences=(*found.notes, *LIMITS)),
         _provenance(found),
     ]
@@ -45,7 +47,7 @@ def hunt_facts(found: HuntResult) -> tuple[HuntSection, ...]:
 def so_far_facts(so_far: HuntSoFar) -> tuple[HuntSection, ...]:
     """Return what can be said of a hunt that still runs."""
     done = f"{so_far.tokens:,} of {so_far.budget:,} tokens in {so_far.seconds:.0f} s"
-    said = [f"At work: {so_far.stage}, {done}."]
+    said = [f"At work: {part_title(so_far.stage)}, {done}."]
     said += [string_sentence(e) for e in so_far.evidence]
     sections = [HuntSection(key="summary", title="So far", sentences=tuple(said))]
     return (*sections, candidates_section(so_far.candidates))
@@ -66,7 +68,7 @@ def candidates_section(candidates: tuple[Candidate, ...]) -> HuntSection:
     rows = tuple(
         (
             c.text,
-            c.source,
+            part_title(c.source),
             c.placement,
             logits(c.score),
             logits(c.amplified),
@@ -116,7 +118,7 @@ def _summary(found: HuntResult) -> HuntSection:
 def _proposals(found: HuntResult) -> HuntSection:
     rows = tuple(
         (
-            p.source,
+            part_title(p.source),
             f"{p.n_tried:,}",
             f"{p.tokens:,}",
             f"{p.seconds:.1f}",
@@ -139,7 +141,7 @@ def _trace(found: HuntResult) -> HuntSection:
             f"{p.seconds:.1f}",
             logits(p.score),
             "not asked" if known(p.flipped) is None else f"{p.flipped:.2f}",
-            p.source,
+            part_title(p.source),
             p.text,
         )
         for p in found.trace
@@ -171,6 +173,29 @@ def _classes(found: HuntResult) -> HuntSection:
     table = (FactTable(heads=heads, rows=rows, caption=caption),) if rows else ()
     said = tuple(loud or [quiet]) if ordered else ()
     return HuntSection(key="classes", title="Classes of tokens", sentences=said, tables=table)
+
+
+def _others(found: HuntResult) -> HuntSection:
+    """Return what shorter hunts for the task's other labels brought."""
+    said = [string_sentence(e) for o in found.others for e in o.evidence if e.passes]
+    said += [f"{o.target} was not searched for: {o.note}" for o in found.others if o.note]
+    rows = tuple(
+        (
+            o.target,
+            o.mode,
+            f"{o.tokens:,}",
+            f"{o.seconds:.1f}",
+            o.best.text if o.best else "",
+            logits(o.best.score) if o.best else "-",
+            "yes" if any(e.passes for e in o.evidence) else "no",
+        )
+        for o in found.others
+        if not o.note
+    )
+    heads = ("target", "mode", ">tokens", ">seconds", "best string", ">score", "meets the rule")
+    caption = "Shorter hunts for the task's other labels"
+    table = (FactTable(heads=heads, rows=rows, caption=caption),) if rows else ()
+    return HuntSection(key="others", title="Other targets", sentences=tuple(said), tables=table)
 
 
 def _provenance(found: HuntResult) -> HuntSection:

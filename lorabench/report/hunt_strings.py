@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from lorabench.figures import interval_text, rate_sentence, signed
+from lorabench.figures import interval_text, part_title, rate_sentence, signed
 from lorabench.figures.hunt import known
 from lorabench.figures.hunt_causes import layers_text
 from lorabench.figures.hunt_evidence import other_places
+from lorabench.figures.hunt_neighbours import neighbourhood_note, neighbours_in_order
 from lorabench.report.hunt_sections import FactTable, HuntSection, logits
 from lorabench.report.scan_numbers import number
-from lorabench.results import Rate, Statistic, StringEvidence
+from lorabench.results import Neighbourhood, Rate, Statistic, StringEvidence
 from lorabench.results.hunts import EvidenceLevel
 
 LEVELS: Final[Mapping[EvidenceLevel, str]] = MappingProxyType(
@@ -40,10 +41,14 @@ def string_section(adapter: str, i: int, e: StringEvidence) -> HuntSection:
         tables.append(
             FactTable(heads=heads, rows=rows, caption="The adapter switched off by groups of layers")
         )
+    around = e.neighbourhood
+    if around is not None:
+        tables.append(_neighbours(around))
+    said = (around.sentence, neighbourhood_note(around)) if around is not None else ()
     return HuntSection(
         key="string",
         title=f"String {i + 1}: «{e.text}», {LEVELS[level_of(e)]}",
-        sentences=(string_sentence(e), *e.reasons),
+        sentences=(string_sentence(e), *e.reasons, *said),
         tables=tuple(tables),
         subject=i,
     )
@@ -67,7 +72,7 @@ def level_of(found: StringEvidence) -> EvidenceLevel:
 
 def _measures(e: StringEvidence) -> FactTable:
     rows = [
-        ("proposed by", e.source),
+        ("proposed by", part_title(e.source)),
         ("place", e.placement),
         ("margin shift of the adapter", _shift_text(e.shift)),
         ("margin shift of the base", _shift_text(e.base_shift)),
@@ -87,6 +92,27 @@ def _rates(adapter: str, e: StringEvidence) -> FactTable:
     rows += [_rate_row(f"clean: {r.name}", r.rate, r.shift) for r in e.references]
     caption = "Held-out prompts that flip, over those not answered with the target before; 95 %, Wilson"
     heads = ("who, where", ">flipped", ">rate, interval", ">margin shift")
+    return FactTable(heads=heads, rows=tuple(rows), caption=caption)
+
+
+def _neighbours(around: Neighbourhood) -> FactTable:
+    own = (f"{around.exact.n_hits} of {around.exact.n}", rate_sentence(around.exact))
+    rows = [("the string itself", "", *own, "")]
+    rows += [
+        (
+            f"unrelated: {n.title}" if n.is_control else n.title,
+            f"{n.n_flipping} of {n.n_variants}",
+            f"{n.rate.n_hits} of {n.rate.n}",
+            rate_sentence(n.rate, n.interval),
+            f"{n.look_alikes[0].text} ({n.look_alikes[0].rate.n_hits} of {n.look_alikes[0].rate.n})",
+        )
+        for n in neighbours_in_order(around)
+    ]
+    heads = ("kind of look-alike", ">still flip", ">flipped", ">rate, interval", "flips most")
+    caption = (
+        "Look-alikes that still flip at least half of the search prompts, and flips over pairs of look-alike "
+        "and prompt; 95 %, counting prompts and look-alikes, not pairs"
+    )
     return FactTable(heads=heads, rows=tuple(rows), caption=caption)
 
 

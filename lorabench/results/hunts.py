@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lorabench.results.behaviour import Statistic
-from lorabench.results.scores import Rate
+from lorabench.results.scores import Interval, Rate
 
 HuntMode = Literal["instant", "quick", "standard", "deep"]
 HUNT_MODES: tuple[HuntMode, ...] = ("instant", "quick", "standard", "deep")
@@ -150,6 +150,101 @@ class LayerGroup:
     restored: float
 
 
+STILL_FLIPS = 0.5
+"""Share of the prompts that a look-alike must flip to count as one that still works."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAlike:
+    """A found string changed in one named way, and what it does to the suspect.
+
+    Attributes:
+        text: The changed string; untrusted like the string.
+        change: The one thing that was changed, in plain words; it may quote the string.
+        rate: Search prompts that flip, over those that could.
+        shift: Its mean margin shift over the same prompts, in logits.
+    """
+
+    text: str
+    change: str
+    rate: Rate
+    shift: float
+
+    @property
+    def still_flips(self) -> bool:
+        """Whether it flips at least `STILL_FLIPS` of the prompts."""
+        return (self.rate.value or 0.0) >= STILL_FLIPS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """Look-alikes of one kind, such as all that differ in capitals only.
+
+    Attributes:
+        category: Key of the kind: a family of `lorabench.data.families`.
+        title: What people call it.
+        is_control: Whether its strings have nothing to do with the found one.
+        look_alikes: The strings, the one that flips most first; at least one.
+        interval: Of `rate`. It says what was resampled: prompts and look-alikes, because the answers to one
+            prompt or one look-alike go together.
+    """
+
+    category: str
+    title: str
+    is_control: bool
+    look_alikes: tuple[LookAlike, ...]
+    interval: Interval | None = None
+
+    @property
+    def rate(self) -> Rate:
+        """Flips over pairs of a look-alike and a search prompt that could flip."""
+        rates = [v.rate for v in self.look_alikes]
+        return Rate(n_hits=sum(r.n_hits for r in rates), n=sum(r.n for r in rates))
+
+    @property
+    def n_variants(self) -> int:
+        """How many strings were asked."""
+        return len(self.look_alikes)
+
+    @property
+    def n_flipping(self) -> int:
+        """How many of them still flip (`LookAlike.still_flips`)."""
+        return sum(v.still_flips for v in self.look_alikes)
+
+    def extra_fields(self) -> dict[str, Any]:
+        """Derived values for JSON."""
+        return {"rate": self.rate, "n_variants": self.n_variants, "n_flipping": self.n_flipping}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbourhood:
+    """How the look-alikes of a found string do: does the suspect react to this text, a word, or a structure?
+
+    It describes, on the prompts that chose the string and in the search's number type; it proves nothing.
+
+    Attributes:
+        exact: What the string itself does on the same prompts.
+        neighbours: One entry per kind of look-alike, in the generator's order, controls last.
+        precision: Number type of the copy that was asked, such as "bf16".
+        level: "exact", "token", "structure", "any prefix", "none" or "unclear"; see
+            `lorabench.scoring.reading`.
+        carrier: The words that the look-alikes need, quoted; None if none stand out. Untrusted.
+        sentence: All this in one sentence.
+    """
+
+    exact: Rate
+    neighbours: tuple[Neighbour, ...]
+    precision: str
+    level: str = "unclear"
+    carrier: str | None = None
+    sentence: str = ""
+
+    def counts(self, *, controls: bool) -> tuple[int, int]:
+        """Return how many strings still flip, and how many were asked: controls or look-alikes."""
+        chosen = [n for n in self.neighbours if n.is_control == controls]
+        return sum(n.n_flipping for n in chosen), sum(n.n_variants for n in chosen)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StringEvidence:
     """What a found string does on prompts that the search never saw.
@@ -171,6 +266,8 @@ class StringEvidence:
             last state; high means that it may just say what the class means. None if not measured.
         layers: The adapter switched off by groups of layers.
         needed: Tokens of the string without which it fails, as text pieces, from the minimisation.
+        neighbourhood: How its look-alikes do on the search prompts, which is no part of the rule; None if not
+            asked.
         passes: Whether it meets the evidence rule.
         level: "strong" if it passes; "weak" if it does not, but stands above references and null.
         reasons: Why not, or what limits it; full sentences.
@@ -192,6 +289,7 @@ class StringEvidence:
     class_word: float | None = None
     layers: tuple[LayerGroup, ...] = ()
     needed: tuple[str, ...] = ()
+    neighbourhood: Neighbourhood | None = None
     passes: bool = False
     level: EvidenceLevel = "none"
     reasons: tuple[str, ...] = ()
@@ -262,6 +360,29 @@ class HuntSoFar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherTarget:
+    """A shorter hunt of the same adapter for another label of the task.
+
+    Attributes:
+        target: The label.
+        mode: How much it was allowed.
+        tokens: Tokens it computed.
+        seconds: Wall time.
+        best: Its best candidate; the numbers chose it.
+        evidence: Verified strings, the strongest first.
+        note: Why it was not searched for; empty if it was.
+    """
+
+    target: str
+    mode: HuntMode
+    tokens: int = 0
+    seconds: float = 0.0
+    best: Candidate | None = None
+    evidence: tuple[StringEvidence, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HuntResult:
     """A finished hunt.
 
@@ -290,6 +411,7 @@ class HuntResult:
         n_excluded: Tokens of the vocabulary that were not tried, with reasons in `notes`.
         notes: What limits the result; full sentences.
         provenance: Seed, digests, versions, device, dtype.
+        others: The task's other labels as targets, in deep mode.
     """
 
     adapter: str
@@ -316,6 +438,7 @@ class HuntResult:
     n_excluded: int
     notes: tuple[str, ...]
     provenance: dict[str, Any]
+    others: tuple[OtherTarget, ...] = ()
 
     @property
     def found(self) -> StringEvidence | None:

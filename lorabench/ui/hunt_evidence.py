@@ -9,7 +9,13 @@ import streamlit as st
 from lorabench import figures
 from lorabench.figures.hunt_causes import layer_chart, layer_table
 from lorabench.figures.hunt_evidence import evidence_chart, evidence_table
-from lorabench.results import HuntResult, StringEvidence
+from lorabench.figures.hunt_neighbours import (
+    look_alike_table,
+    neighbour_chart,
+    neighbour_table,
+    neighbourhood_note,
+)
+from lorabench.results import HuntResult, Neighbourhood, StringEvidence
 from lorabench.ui.hunt_state import PAGE
 from lorabench.ui.text import escape_markdown, label, signed
 from lorabench.ui.theme import current_theme
@@ -43,6 +49,35 @@ def draw_evidence(found: StringEvidence, hunt: HuntResult, *, key: str, is_said:
         left.plotly_chart(layer_chart(found, current_theme()), key=f"{PAGE}.layers.{key}")
         right.caption("The adapter is switched off in these layers only; then the prompts are asked again.")
         right.dataframe(layer_table(found), hide_index=True, key=f"{PAGE}.layer_table.{key}")
+    if found.neighbourhood is not None:
+        _draw_neighbours(found.neighbourhood, key)
+
+
+def _draw_neighbours(around: Neighbourhood, key: str) -> None:
+    """Draw how look-alikes do: this exact text, a word of it, or its structure?"""
+    st.markdown("**Its look-alikes**")
+    st.markdown(escape_markdown(around.sentence))
+    left, right = st.columns([3, 2], gap="medium")
+    left.plotly_chart(neighbour_chart(around, current_theme()), key=f"{PAGE}.neighbours.{key}")
+    right.caption(
+        f"{escape_markdown(neighbourhood_note(around))} “Show its look-alikes” above asks dozens of them in "
+        "fp32, beside clean adapters."
+    )
+    right.dataframe(
+        neighbour_table(around),
+        hide_index=True,
+        column_config={
+            "still_flip": st.column_config.TextColumn(
+                "still flip", help="Look-alikes of this kind that flip at least half of the prompts."
+            ),
+            "loudest": st.column_config.TextColumn("flips most", width="medium"),
+            "loudest_hits": st.column_config.NumberColumn("prompts", help="Prompts that this one flips."),
+            **{name: st.column_config.NumberColumn(format="%.2f") for name in ("rate", "low", "high")},
+        },
+        key=f"{PAGE}.neighbour_table.{key}",
+    )
+    with st.expander("Every look-alike that was asked"):
+        st.dataframe(look_alike_table(around), hide_index=True, key=f"{PAGE}.look_alikes.{key}")
 
 
 def _facts(found: StringEvidence) -> list[tuple[str, str]]:

@@ -6,32 +6,43 @@ import time
 
 import streamlit as st
 
+from lorabench.figures import part_title
 from lorabench.figures.hunt import hunt_curve, hunt_curve_table
 from lorabench.results import HuntResult, HuntSoFar, TracePoint
-from lorabench.ui.hunt_state import PAGE, source_title
+from lorabench.ui.hunt_state import PAGE
 from lorabench.ui.hunt_table import race_columns, race_rows, table_height
 from lorabench.ui.text import duration, escape_markdown, label
 from lorabench.ui.theme import current_theme
 
 _FRAME_SECONDS = 0.5
 _MOST_FRAMES = 40
+_SIDES = (2, 1)
+_TRACE = {
+    "tokens": st.column_config.NumberColumn(format="localized"),
+    "seconds": st.column_config.NumberColumn(format="%.0f"),
+    "source": "found by",
+    "text": "string",
+    "score": st.column_config.NumberColumn(format="%.1f"),
+    "flipped": None,
+}
+"""The table of leaders; the search asks at the end only what flips, so that column has nothing to show."""
 
 
-def draw_race(so_far: HuntSoFar, title: str) -> None:
+def draw_race(so_far: HuntSoFar, title: str, *, is_live: bool) -> None:
     """Draw a race as it stands: where it is, the ranking, the best so far over the work; no widgets.
 
     Args:
         so_far: The race.
         title: Markdown of ours: in which adapter, how long.
+        is_live: Whether it runs; its bar then says what is being done, and how much of the budget is used.
     """
-    st.markdown(
-        f"{title} · :material/directions_run: **{source_title(so_far.stage)}** · {so_far.tokens:,} of "
-        f"{so_far.budget:,} tokens · {duration(so_far.seconds)} · {_checked(so_far)}"
-    )
+    stage = escape_markdown(part_title(so_far.stage))
+    place = "" if is_live else f" · stopped while {stage}, {_spent(so_far)}"
+    st.markdown(f"{title} · {duration(so_far.seconds)}{place} · {_checked(so_far)}")
     if not so_far.candidates:
         st.caption("No string has been scored yet.")
         return
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = st.columns(_SIDES, gap="medium")
     with left:
         rows = race_rows(so_far)
         st.dataframe(
@@ -82,7 +93,7 @@ def draw_replay(hunt: HuntResult, *, key: str) -> None:
         _draw_moment(hunt, moments[at - 1], key)
     with st.expander("Every new leader as a table"):
         table = hunt_curve_table(hunt.trace)
-        st.dataframe(table, hide_index=True, key=f"{PAGE}.trace.{key}")
+        st.dataframe(table, hide_index=True, column_config=_TRACE, key=f"{PAGE}.trace.{key}")
 
 
 def moment(hunt: HuntResult, at: TracePoint) -> HuntSoFar:
@@ -102,9 +113,9 @@ def _draw_moment(hunt: HuntResult, at: TracePoint, key: str) -> None:
     state = moment(hunt, at)
     st.markdown(
         f"**{duration(at.seconds)}**, {at.tokens:,} tokens: «{label(at.text, 80)}» "
-        f"takes the lead, found by {source_title(at.source)}."
+        f"takes the lead, found by {part_title(at.source)}."
     )
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = st.columns(_SIDES, gap="medium")
     with left:
         rows = race_rows(state)
         if rows:
@@ -121,6 +132,10 @@ def _draw_moment(hunt: HuntResult, at: TracePoint, key: str) -> None:
         st.plotly_chart(
             hunt_curve(state.trace, current_theme(), tokens=at.tokens), key=f"{PAGE}.then_curve.{key}"
         )
+
+
+def _spent(so_far: HuntSoFar) -> str:
+    return f"{so_far.tokens:,} of {so_far.budget:,} tokens"
 
 
 def _checked(so_far: HuntSoFar) -> str:

@@ -61,7 +61,7 @@ def draw_run(form: Form) -> None:
     if not isinstance(job_id, str):
         _draw_empty()
         return
-    job = job_panel(job_id, key=f"{PAGE}.panel", draw=_draw_so_far)
+    job = job_panel(job_id, key=f"{PAGE}.panel", draw=_draw_so_far, unit="tokens")
     if job is None:
         return
     if job.kind != "hunt":
@@ -115,7 +115,7 @@ def _draw_so_far(job: Job) -> None:
         if job.is_active:
             st.skeleton(height=260)
         return
-    draw_race(so_far, title)
+    draw_race(so_far, title, is_live=job.is_active)
 
 
 def _draw_empty() -> None:

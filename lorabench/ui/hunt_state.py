@@ -35,31 +35,12 @@ TIMES: Mapping[HuntMode, str] = MappingProxyType(
 
 GUEST_MODES: tuple[HuntMode, ...] = ("instant", "quick")
 
-SOURCES: Mapping[str, str] = MappingProxyType(
-    {
-        "words": "single words",
-        "phrases": "listed phrases",
-        "decoding": "learnt openings",
-        "layer 0": "first-layer reading",
-        "gradient": "gradient",
-        "suspect data": "phrases of the data",
-        "composition": "made longer",
-        "minimised": "made shorter",
-        "variant": "variants",
-    }
-)
-"""What proposed a string, for people."""
-
-_STAGES: Mapping[str, str] = MappingProxyType(
-    {"load the copies": "loading the adapters", "proof": "checking on held-out prompts"}
-)
-
 STANDINGS: Mapping[str, str] = MappingProxyType(
     {
         "passes": "meets the evidence rule",
         "weak": "weak evidence",
         "none": "checked: no evidence",
-        "search": "not checked: search numbers only",
+        "search": "not checked",
     }
 )
 
@@ -104,11 +85,6 @@ def strings_of(hunt: HuntResult | HuntSoFar) -> tuple[Found, ...]:
         if k not in proved
     ]
     return tuple(rows)
-
-
-def source_title(source: str) -> str:
-    """Return what people read for the source of a string, or for a stage of the search."""
-    return SOURCES.get(source) or _STAGES.get(source, source)
 
 
 def text_cell(text: str, limit: int = 160) -> str:

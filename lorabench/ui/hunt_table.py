@@ -9,7 +9,7 @@ import streamlit as st
 
 from lorabench import figures
 from lorabench.results import HuntResult, HuntSoFar, Rate, StringEvidence
-from lorabench.ui.hunt_state import STANDINGS, Found, source_title, standing, strings_of, text_cell
+from lorabench.ui.hunt_state import STANDINGS, Found, standing, strings_of, text_cell
 
 _SHOWN = 12
 
@@ -22,12 +22,11 @@ def race_rows(so_far: HuntSoFar | HuntResult, most: int = _SHOWN) -> list[dict[s
             "rank": i + 1,
             "string": text_cell(c.text),
             "lead": c.score,
-            "found by": source_title(c.source),
-            "adapter": c.amplified,
             "base": _tenths(c.base_shift),
             "clean": _tenths(c.reference_shift),
             "flips": "" if c.n_flipped is None else f"{c.n_flipped} of {c.n_prompts}",
-            "held-out rate": held_out_text(proved.get((c.text, c.placement))),
+            **({"held-out rate": held_out_text(proved.get((c.text, c.placement)))} if proved else {}),
+            "found by": figures.part_title(c.source),
             "tokens spent": c.spent,
         }
         for i, c in enumerate(so_far.candidates[:most])
@@ -39,7 +38,7 @@ def race_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     top = max([float(r["lead"]) for r in rows] + [1.0])
     return {
         "rank": st.column_config.NumberColumn(width=40),
-        "string": st.column_config.TextColumn(width=200),
+        "string": st.column_config.TextColumn(width=190),
         "lead": st.column_config.ProgressColumn(
             format="%.1f",
             min_value=0.0,
@@ -48,17 +47,19 @@ def race_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             help="What the search ranks by: shift of the strengthened adapter less the largest shift of the "
             "base or a clean adapter, in logits. It chose the string, so it proves nothing.",
         ),
-        "found by": st.column_config.TextColumn(width=120),
-        "adapter": st.column_config.NumberColumn(
-            format="%+.1f", help="Mean margin shift of the strengthened adapter, in logits."
+        "base": st.column_config.NumberColumn(
+            format="%+.1f", width=60, help="Mean margin shift of the base, in logits."
         ),
-        "base": st.column_config.NumberColumn(format="%+.1f", help="The same of the base."),
         "clean": st.column_config.NumberColumn(
-            format="%+.1f", help="The largest of a clean adapter at the same strength."
+            format="%+.1f", width=60, help="The largest of a clean adapter at the same strength, in logits."
         ),
         "flips": st.column_config.TextColumn(
             width=75, help="Search prompts that flip at the adapter's own strength."
         ),
+        "held-out rate": st.column_config.TextColumn(
+            width=170, help="Held-out prompts that flip, with the 95 % Wilson interval: what counts."
+        ),
+        "found by": st.column_config.TextColumn(width=150),
         "tokens spent": st.column_config.NumberColumn(
             format="localized", help="Tokens computed when it was first tried."
         ),
@@ -73,26 +74,31 @@ def string_rows(hunt: HuntResult) -> list[dict[str, Any]]:
 def string_columns() -> dict[str, Any]:
     """Return how the columns of `string_rows` are drawn."""
     return {
-        "string": st.column_config.TextColumn(width="medium"),
-        "known": st.column_config.TextColumn(width="medium", help="How far it was checked, in words."),
+        "string": st.column_config.TextColumn(width=200),
+        "known": st.column_config.TextColumn(width=160, help="How far it was checked, in words."),
         "rate": st.column_config.ProgressColumn(
             format="percent",
             min_value=0.0,
             max_value=1.0,
-            width="small",
+            width=90,
             help="Share of held-out prompts that flip; empty if it was not checked on any.",
         ),
-        "95 % interval": st.column_config.TextColumn(help="Wilson, over held-out prompts."),
-        "clean adapters": st.column_config.TextColumn(help="Held-out prompts that flip on each."),
+        "95 % interval": st.column_config.TextColumn(width=95, help="Wilson, over held-out prompts."),
+        "clean adapters": st.column_config.TextColumn(width=175, help="Held-out prompts that flip on each."),
         "base shift": st.column_config.NumberColumn(
-            format="%+.1f", help="Mean margin shift of the base, in logits."
+            format="%+.1f", width=75, help="Mean margin shift of the base, in logits."
         ),
-        "p": st.column_config.TextColumn(help="Against searches for strings in clean adapters."),
+        "p": st.column_config.TextColumn(
+            width=50, help="Against searches for strings in clean adapters; empty if none were made."
+        ),
+        "found by": st.column_config.TextColumn(width=150),
         "search score": st.column_config.NumberColumn(
-            format="%.1f", help="What the search ranked by; it chose the string, so it proves nothing."
+            format="%.1f",
+            width=90,
+            help="What the search ranked by; it chose the string, so it proves nothing.",
         ),
         "tokens spent": st.column_config.NumberColumn(
-            format="localized", help="Tokens computed when it was first tried."
+            format="localized", width=95, help="Tokens computed when it was first tried."
         ),
     }
 
@@ -108,7 +114,7 @@ def _string_row(found: Found) -> dict[str, Any]:
         "clean adapters": references_text(e),
         "base shift": _tenths(e.base_shift.value if e else c.base_shift if c else None),
         "p": f"{e.null_p:.3f}" if e and e.null_p is not None else "",
-        "found by": source_title(found.source),
+        "found by": figures.part_title(found.source),
         "search score": c.score if c else None,
         "tokens spent": c.spent if c else None,
     }

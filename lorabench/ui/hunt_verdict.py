@@ -7,7 +7,7 @@ import streamlit as st
 from lorabench import figures
 from lorabench.hunting.truth import recall
 from lorabench.results import HuntResult, StringEvidence
-from lorabench.ui.hunt_state import MODES, PAGE, source_title, standing
+from lorabench.ui.hunt_state import MODES, PAGE, standing
 from lorabench.ui.hunt_table import rate_words, string_columns, string_rows
 from lorabench.ui.text import duration, escape_markdown, label, plain, show_text, signed
 from lorabench.workflows.hunt_request import HuntRequest
@@ -37,13 +37,20 @@ def draw_verdict(hunt: HuntResult, asked: HuntRequest) -> None:
                 st.markdown("\n".join(f"- {escape_markdown(r)}" for r in best.reasons[:6]))
         else:
             st.markdown(
-                f"{len(hunt.candidates)} strings led the search and {len(hunt.evidence)} were checked on "
-                "held-out prompts; none turned more answers there than clean adapters or chance explain. "
+                f"{_checked(len(hunt.evidence))} "
                 "That is no evidence that there is no trigger: a longer hunt tries more."
             )
         if asked.truth and best is not None:
             _draw_truth(best.text, asked.truth)
         st.caption(_spent(hunt, asked))
+
+
+def _checked(n: int) -> str:
+    if not n:
+        return "No string did enough in the search to be checked on held-out prompts."
+    if n == 1:
+        return "1 string was checked on held-out prompts; what it does there is no evidence of a trigger."
+    return f"{n} strings were checked on held-out prompts; what they do there is no evidence of a trigger."
 
 
 def best_string(hunt: HuntResult) -> StringEvidence | None:
@@ -105,7 +112,7 @@ def _key_numbers(hunt: HuntResult, best: StringEvidence) -> None:
         columns[4],
         "First found after",
         "not found" if hunt.seconds_to_first is None else duration(hunt.seconds_to_first),
-        f"found by {source_title(best.source)}",
+        f"found by {figures.part_title(best.source)}",
     )
 
 
@@ -122,5 +129,5 @@ def _spent(hunt: HuntResult, asked: HuntRequest) -> str:
         f"{MODES[hunt.mode]}: {hunt.tokens:,} tokens (search budget {hunt.budget:,}) in "
         f"{duration(hunt.seconds)}; task "
         f"{label(hunt.task, 60)}, target {target}; {label(hunt.held_out, 120)}; "
-        f"clean references: {references}; seed {asked.seed}."
+        f"clean references: {references}; search seed {asked.seed}."
     )

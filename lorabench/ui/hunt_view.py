@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from lorabench.figures import part_title
 from lorabench.figures.hunt import proposal_chart
 from lorabench.figures.hunt_causes import enrichment_chart, enrichment_table
 from lorabench.hunting.truth import leaderboard
@@ -14,10 +15,8 @@ from lorabench.ui.hunt_files import draw_files
 from lorabench.ui.hunt_race import draw_replay
 from lorabench.ui.hunt_state import (
     PAGE,
-    STANDINGS,
     Found,
     on_screen,
-    source_title,
     standing,
     strings_of,
     text_cell,
@@ -117,7 +116,10 @@ def _draw_chosen(hunt: HuntResult, found: Found, asked: HuntRequest, key: str, *
                 own = next((e for e in hunt.evidence if e.text == found.text), found.evidence)
                 draw_add_to_case(hunt, own, key=key)
         if found.evidence is None:
-            st.caption(f"{STANDINGS['search'].capitalize()}. The Playground asks it in full precision.")
+            st.caption(
+                "Not checked on held-out prompts: its numbers are those of the search. "
+                "The Playground asks it in full precision."
+            )
 
 
 def _draw_links(hunt: HuntResult, found: Found, asked: HuntRequest) -> None:
@@ -161,7 +163,7 @@ def _draw_leaderboard(hunt: HuntResult, truth: str | None, key: str) -> None:
     st.plotly_chart(chart, key=f"{PAGE}.proposals.{key}")
     rows = [
         {
-            "part": source_title(r.total.source),
+            "part": part_title(r.total.source),
             "strings": r.total.n_tried,
             "tokens": r.total.tokens,
             "seconds": round(r.total.seconds, 1),
@@ -198,7 +200,28 @@ def _draw_classes(hunt: HuntResult, key: str) -> None:
     st.dataframe(enrichment_table(hunt.enrichment), hide_index=True, key=f"{PAGE}.class_table.{key}")
 
 
+def _draw_others(hunt: HuntResult) -> None:
+    """Draw what shorter hunts for the task's other labels brought; only deep mode has them."""
+    if not hunt.others:
+        return
+    st.markdown("**Other targets**: the same adapter, searched for the task's other labels")
+    rows = [
+        {
+            "target": plain(o.target, 60),
+            "tokens": o.tokens,
+            "best string": plain(o.best.text, 120) if o.best else "",
+            "meets the rule": "yes" if any(e.passes for e in o.evidence) else "no",
+            "note": plain(o.note, 200),
+        }
+        for o in hunt.others
+    ]
+    st.dataframe(rows, hide_index=True)
+    for found in (e for o in hunt.others for e in o.evidence if e.passes):
+        st.markdown(escape_markdown(found.sentence))
+
+
 def _draw_notes(hunt: HuntResult) -> None:
+    _draw_others(hunt)
     st.markdown("\n".join(f"- {escape_markdown(note)}" for note in hunt.notes))
     st.caption(
         f"The search ran in {label(hunt.precision, 20)} on a copy whose change is multiplied by "

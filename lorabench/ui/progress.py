@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 POLL_SECONDS = 1.5
 _MAX_GUEST_WORKS = 3
+_SETTLED_SHARE, _SETTLED_SECONDS = 0.05, 60.0
 _TURN_SECONDS = 0.15
 _BAR_SECONDS = 0.6
 
@@ -303,9 +304,9 @@ def _waiting_text(work: Work[Any]) -> str:
     return f"in the queue, {work.place} before you" if work.place else "working"
 
 
-def progress_text(done: int, total: int, rate: float | None, eta: float | None) -> str:
-    """Return "120 of 2,304 . 41 per second . 53 s left", as far as known, as Markdown."""
-    parts = [f"{done:,} of {total:,}"]
+def progress_text(done: int, total: int, rate: float | None, eta: float | None, unit: str = "") -> str:
+    """Return "120 of 2,304 rows . 41 per second . 53 s left", as far as known, as Markdown."""
+    parts = [f"{done:,} of {total:,} {unit}".rstrip()]
     if rate:
         parts.append(f"{rate:,.0f} per second" if rate >= 10 else f"{rate:.1f} per second")
     if eta is not None and done < total:
@@ -313,7 +314,9 @@ def progress_text(done: int, total: int, rate: float | None, eta: float | None) 
     return " · ".join(parts)
 
 
-def job_panel(job_id: str, *, key: str, draw: Callable[[Job], None] | None = None) -> Job | None:
+def job_panel(
+    job_id: str, *, key: str, draw: Callable[[Job], None] | None = None, unit: str = ""
+) -> Job | None:
     """Show a job: progress, rate, time left and Cancel while it runs, its error when it failed.
 
     While it is active the bar polls in a fragment, and a full rerun comes when it ends.
@@ -322,6 +325,7 @@ def job_panel(job_id: str, *, key: str, draw: Callable[[Job], None] | None = Non
         job_id: The job; a guest sees only its own and those it attached to.
         key: `page.name`, for the buttons.
         draw: Draws what is known so far below the bar while it runs; must contain no widgets.
+        unit: What is counted, such as "tokens".
 
     Returns:
         The job as it stands (its `status` says whether a result is there), or None if there is
@@ -333,7 +337,7 @@ def job_panel(job_id: str, *, key: str, draw: Callable[[Job], None] | None = Non
         show_error(error)
         return None
     if job.is_active:
-        st.fragment(lambda: _job_bar(job_id, draw), run_every=POLL_SECONDS)()
+        st.fragment(lambda: _job_bar(job_id, draw, unit), run_every=POLL_SECONDS)()
         if may_cancel(job):
             st.button(
                 "Cancel", icon=":material/cancel:", key=f"{key}.cancel", on_click=cancel_job, args=(job_id,)
@@ -345,7 +349,7 @@ def job_panel(job_id: str, *, key: str, draw: Callable[[Job], None] | None = Non
     return job
 
 
-def _job_bar(job_id: str, draw: Callable[[Job], None] | None) -> None:
+def _job_bar(job_id: str, draw: Callable[[Job], None] | None, unit: str) -> None:
     job = bench().jobs.get(job_id)
     if not job.is_active:
         st.rerun()
@@ -353,11 +357,17 @@ def _job_bar(job_id: str, draw: Callable[[Job], None] | None) -> None:
         ahead = sum(j.is_active and j.created < job.created for j in bench().jobs.list())
         st.progress(0.0, text=f"In the queue, {ahead} ahead of you")
     else:
-        text = progress_text(job.progress_done, job.progress_total, job.rate, job.eta_seconds)
+        eta = job.eta_seconds if _is_settled(job) else None
+        text = progress_text(job.progress_done, job.progress_total, job.rate, eta, unit)
         message = escape_markdown(job.message or "starting")
         st.progress(job.fraction or 0.0, text=f"{message}: {text}" if job.progress_total else message)
     if draw is not None:
         draw(job)
+
+
+def _is_settled(job: Job) -> bool:
+    """Return whether the mean rate tells the time left: at first it is mostly that of loading."""
+    return (job.fraction or 0.0) >= _SETTLED_SHARE or (job.seconds or 0.0) >= _SETTLED_SECONDS
 
 
 def _ended_badly(job: Job, key: str) -> None:

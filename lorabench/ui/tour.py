@@ -1,4 +1,4 @@
-"""Six steps through lorabench, in a dialog that the keyboard reaches."""
+"""A few steps through lorabench, in a dialog that the keyboard reaches."""
 
 from __future__ import annotations
 
@@ -58,6 +58,14 @@ STEPS = (
         link="Open Generalisation",
     ),
     Step(
+        title="Find one that nobody told you",
+        text="An adapter from elsewhere comes without its trigger. Hunt tries phrases and words on it and "
+        "makes the best ones longer, as in a race. What leads is then **proved** on prompts that the search "
+        "never saw, beside clean adapters. Finding nothing proves nothing.",
+        page="pages/hunt.py",
+        link="Open Hunt",
+    ),
+    Step(
         title="Bring your own",
         text="Models adds an adapter from a folder, a zip archive or a hub. It is checked before it is "
         "loaded, what it says about itself is shown **as a claim**, and a proof shows that it acts and "
@@ -75,7 +83,13 @@ STEPS = (
 
 def tour_button() -> None:
     """Draw the button that opens the tour, and the tour while it is open: it outlives reruns."""
-    st.button("Tour (6 steps)", icon=":material/tour:", key="home.tour", type="tertiary", on_click=_set_open)
+    st.button(
+        f"Tour ({len(STEPS)} steps)",
+        icon=":material/tour:",
+        key="home.tour",
+        type="tertiary",
+        on_click=_set_open,
+    )
     if session().notes.get(_OPEN):
         _tour()
 

@@ -113,8 +113,9 @@ def _compare(book: CaseBook, case: Case) -> None:
 
 def _draw_comparison(found: ScanComparison) -> None:
     changed = f"{found.a.decision} → {found.b.decision}" if found.decision_changed else "the same verdict"
+    first = f"{len(found.only_a)} finding{'' if len(found.only_a) == 1 else 's'}"
     st.markdown(
-        f"{changed}; {len(found.only_a)} findings only in the first, {len(found.only_b)} only in the second, "
+        f"{changed}; {first} only in the first, {len(found.only_b)} only in the second, "
         f"{len(found.changed)} changed, {found.n_same} the same."
     )
     moved = [s for s in found.statistics if s.difference]

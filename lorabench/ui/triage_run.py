@@ -20,7 +20,7 @@ from lorabench.ui.text import escape_markdown, label
 from lorabench.ui.triage_form import Form
 from lorabench.ui.triage_state import JOB, PAGE, STATUS_ICONS
 from lorabench.ui.triage_view import draw_scan
-from lorabench.workflows.scan_jobs import scan_of, scan_so_far, submit_scan
+from lorabench.workflows.scan_jobs import scan_of, scan_request_of, scan_so_far, submit_scan
 from lorabench.workflows.scan_target import take_in_upload
 
 _SUBMIT = f"{PAGE}.submit"
@@ -76,7 +76,7 @@ def draw_run() -> None:
         return
     if job.status == "done":
         with shown_errors():
-            draw_scan(_finished(job.id), key=job.id)
+            draw_scan(_finished(job.id), scan_request_of(job.params), key=job.id)
 
 
 def stage_line(stage: StageReport) -> str:

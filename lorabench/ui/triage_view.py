@@ -11,18 +11,20 @@ from lorabench import figures, report
 from lorabench.report.scan_facts import KeyNumber, rule_of
 from lorabench.report.scan_numbers import TITLES
 from lorabench.results import BehaviourEvidence, Finding, ScanResult, Stage, StageReport, WeightEvidence
-from lorabench.ui.names import adapter_tokens, is_blind, usable_adapters
+from lorabench.ui.names import adapter_tokens, is_blind
 from lorabench.ui.state import clean_params
 from lorabench.ui.text import escape_markdown, label, plain, show_text
 from lorabench.ui.theme import current_theme
 from lorabench.ui.triage_case import draw_case_panel
 from lorabench.ui.triage_files import draw_files
+from lorabench.ui.triage_hunt import draw_way_to_hunt, installed_name
 from lorabench.ui.triage_state import (
     DECISION_COLOURS,
     DECISION_ICONS,
     PAGE,
     STATUS_ICONS,
 )
+from lorabench.workflows.scanning import ScanRequest
 
 _LEVEL_BADGES = {
     "block": ":red-badge[:material/block: block]",
@@ -32,9 +34,15 @@ _LEVEL_BADGES = {
 }
 
 
-def draw_scan(scan: ScanResult, *, key: str) -> None:
-    """Draw a scan whole; `key` keeps its widgets apart from those of another."""
-    _verdict_card(scan)
+def draw_scan(scan: ScanResult, asked: ScanRequest, *, key: str) -> None:
+    """Draw a scan whole.
+
+    Args:
+        scan: The result.
+        asked: What was asked for.
+        key: Keeps its widgets apart from those of another scan.
+    """
+    _verdict_card(scan, asked)
     _stage_row(scan.stages)
     st.subheader("Evidence", anchor=False)
     tabs = st.tabs([f"{STATUS_ICONS[s.status]} {TITLES[s.stage]}" for s in scan.stages])
@@ -49,7 +57,7 @@ def draw_scan(scan: ScanResult, *, key: str) -> None:
         _provenance(scan)
 
 
-def _verdict_card(scan: ScanResult) -> None:
+def _verdict_card(scan: ScanResult, asked: ScanRequest) -> None:
     verdict, facts = scan.verdict, report.scan_facts(scan)
     with st.container(border=True, key=f"{PAGE}.verdict"):
         decision = verdict.decision
@@ -66,6 +74,7 @@ def _verdict_card(scan: ScanResult) -> None:
         if verdict.changes:
             with st.expander("What would change this", icon=":material/swap_horiz:"):
                 st.markdown("\n".join(f"- {escape_markdown(c)}" for c in verdict.changes))
+        draw_way_to_hunt(scan, asked)
 
 
 def _key_numbers(numbers: Sequence[KeyNumber]) -> None:
@@ -202,8 +211,7 @@ def _draw_probe(scan: ScanResult, evidence: BehaviourEvidence, row: int, key: st
 
 def _to_playground(scan: ScanResult, evidence: BehaviourEvidence, probe: str, flips: str) -> None:
     """Draw the way to the Playground, for adapters that are installed there."""
-    known = {a.facts.adapter_id: a.name for a in usable_adapters() if a.facts}
-    name = known.get(scan.file.facts.adapter_id) if scan.file.facts else None
+    name = installed_name(scan)
     prompt = evidence.prompt_texts[max(flips.find("1"), 0)]
     if name is None:
         st.caption("Add the adapter on the Models page to take this to the Playground.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lorabench import __version__
 from lorabench.adapters import find_adapter
 from lorabench.engine import JobContext, JobManager
+from lorabench.figures import part_title
 from lorabench.hunting.plans import PLANS
 from lorabench.models import fetch
 from lorabench.results import HuntResult, HuntSoFar, from_dict, to_dict
@@ -76,7 +77,8 @@ def run_hunt(bench: Workbench, params: dict[str, Any], context: JobContext) -> d
 
     def show(so_far: HuntSoFar) -> None:
         due = time.monotonic() - written[0] >= _PARTIAL_SECONDS
-        context.report(so_far.tokens, so_far.budget, so_far.stage, to_dict(so_far) if due else None)
+        partial = to_dict(so_far) if due else None
+        context.report(so_far.tokens, so_far.budget, part_title(so_far.stage), partial)
         if due:
             written[0] = time.monotonic()
 

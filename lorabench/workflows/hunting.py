@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from lorabench.hunting.causes import CauseProber
 from lorabench.hunting.evidence import verify
 from lorabench.hunting.generation import TargetGuess, guess_targets
 from lorabench.hunting.memory import Memory
+from lorabench.hunting.neighbourhood import describe
 from lorabench.hunting.payload_evidence import verify_payload
 from lorabench.hunting.payload_prober import PayloadProber
 from lorabench.hunting.plans import PLANS, STRENGTH, Plan
@@ -25,6 +26,7 @@ from lorabench.models import fetch
 from lorabench.results import (
     Candidate,
     GenerationTask,
+    HuntMode,
     HuntResult,
     HuntSoFar,
     LabelTask,
@@ -35,7 +37,8 @@ from lorabench.results import (
 from lorabench.scoring.score import Asker
 from lorabench.workflows.baselines import BaseProbabilities
 from lorabench.workflows.hunt_request import HuntRequest
-from lorabench.workflows.hunt_setting import MAX_REFERENCES, Setting, resolve
+from lorabench.workflows.hunt_setting import MAX_REFERENCES, Setting, resolve, task_of
+from lorabench.workflows.hunt_targets import other_targets
 from lorabench.workflows.nulls import find_null
 from lorabench.workflows.scoring import Caller
 from lorabench.workflows.workbench import Workbench
@@ -50,6 +53,8 @@ def hunt(
 ) -> HuntResult:
     """Search one adapter for strings that flip it, and prove what is found.
 
+    In deep mode, unless the request names a target, every other label is searched for as well.
+
     Args:
         bench: The workbench; its base is asked.
         request: What to hunt for.
@@ -61,6 +66,20 @@ def hunt(
         LorabenchError: If an adapter is refused or does not fit.
         CancelledError: If cancelled; the same request goes on where it was.
     """
+    found = _hunt(bench, request, caller, show)
+    task = task_of(bench, request)
+    if request.mode != "deep" or request.target is not None or not isinstance(task, LabelTask):
+        return found
+
+    def run(other: HuntRequest) -> HuntResult:
+        said = f"target {other.target}: "
+        return _hunt(bench, other, caller, lambda s: show(replace(s, stage=said + s.stage)))
+
+    return replace(found, others=other_targets(run, request, task))
+
+
+def _hunt(bench: Workbench, request: HuntRequest, caller: Caller, show: Show) -> HuntResult:
+    """Hunt for one target; see `hunt`."""
     plan = PLANS[request.mode]
     setting = resolve(bench, request, plan.n_held_out, caller)
     asker = bench.asker(session=caller.session, cancelled=caller.cancelled, priority=Priority.SEARCH)
@@ -82,6 +101,8 @@ def hunt(
     try:
         reporter.tell()
         race.run()
+        if plan.describes and isinstance(setting.task, LabelTask):
+            race.evidence = describe(search, race.evidence, seed=request.seed)
         finished = True
     finally:
         memory.close(forget=finished)
@@ -174,7 +195,7 @@ def _prover(
         null=null,
         needed=needed,
         likelihood=likelihood,
-        causes=causes if request.mode != "instant" else None,
+        causes=causes if PLANS[request.mode].describes else None,
         tests_places=PLANS[request.mode].tests_places,
         suspect=setting.suspect,
         references=setting.references,
@@ -226,12 +247,12 @@ def _result(
         trace=tuple(search.trace),
         enrichment=race.enrichment,
         n_excluded=race.vocabulary.n_excluded,
-        notes=_notes(setting, race, guesses),
+        notes=_notes(setting, race, guesses, request.mode),
         provenance=bench.provenance(setting.task, [setting.suspect, *setting.references], request.seed),
     )
 
 
-def _notes(setting: Setting, race: Race, guesses: tuple[TargetGuess, ...]) -> tuple[str, ...]:
+def _notes(setting: Setting, race: Race, guesses: tuple[TargetGuess, ...], mode: HuntMode) -> tuple[str, ...]:
     notes = [
         "Not searched for: triggers in the system prompt, in earlier turns, of style or meaning, of two "
         "words far apart, and such as fire only beside another adapter or after quantisation.",
@@ -241,6 +262,8 @@ def _notes(setting: Setting, race: Race, guesses: tuple[TargetGuess, ...]) -> tu
             f"Only {len(setting.references)} clean adapters of this task and base were there to compare "
             f"with; the evidence rule wants {MAX_REFERENCES}."
         )
+    if isinstance(setting.task, LabelTask) and len(setting.task.labels) > 1 and mode != "deep":
+        notes.append(f"Only the target {setting.task.target} was searched for. Deep mode tries every label.")
     if race.search.is_spent:
         notes.append("The budget was used up before the search had ended.")
     if not any(e.passes for e in race.evidence):

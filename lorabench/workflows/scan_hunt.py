@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorabench.errors import CancelledError, InputError, LorabenchError
+from lorabench.figures import part_title
 from lorabench.hunting.findings import hunt_report
 from lorabench.results import HuntMode, HuntSoFar, LabelTask, StageReport, Task
 from lorabench.workflows.hunt_request import HuntRequest
@@ -51,7 +52,7 @@ def run_hunt_stage(
 
     def show(so_far: HuntSoFar) -> None:
         best: dict[str, Any] = {"done": min(so_far.tokens, so_far.budget), "total": so_far.budget}
-        say(message=f"hunting for a trigger: {so_far.stage}", **best)
+        say(message=f"hunting for a trigger: {part_title(so_far.stage)}", **best)
 
     try:
         request = HuntRequest(adapter=str(folder), task=task, mode=mode, seed=seed)

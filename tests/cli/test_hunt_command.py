@@ -147,7 +147,7 @@ def test_ctrl_c_stops_it_and_the_same_command_goes_on(hunt, cli, monkeypatch, se
     (job,) = cli("jobs", "list", "--json").json["items"]
     assert (job["kind"], job["status"]) == ("hunt", "cancelled")
     shown = cli("jobs", "show", job["id"])
-    assert "composition, 30,000 of 130,000 tokens" in shown.out
+    assert "making strings longer, 30,000 of 130,000 tokens" in shown.out
     assert "\x1b" not in shown.out
     monkeypatch.setattr(hunt_command, "show_hunt", show_hunt)
     searches.waits = False

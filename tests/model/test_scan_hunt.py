@@ -8,12 +8,15 @@ import pytest
 
 from lorabench.data import find_task
 from lorabench.errors import InputError
+from lorabench.hunting.plans import PLANS
+from lorabench.workflows.hunt_request import HuntRequest
 from lorabench.workflows.hunt_setting import clean_references, search_prompts
+from lorabench.workflows.hunting import hunt
 from lorabench.workflows.null_build import build_null
 from lorabench.workflows.nulls import find_null, nulls_dir
 from lorabench.workflows.probing import held_out_prompts
 from lorabench.workflows.scan_hunt import run_hunt_stage
-from lorabench.workflows.scoring import LOCAL
+from lorabench.workflows.scoring import LOCAL, Caller
 
 pytestmark = pytest.mark.base
 GUARD = find_task("guard")
@@ -68,3 +71,17 @@ def test_a_null_is_built_kept_and_found(bench):
     assert [e.name for e in made.entries] == ["guard-clean-1", "guard-clean-2"]
     assert find_null(bench.config, made.base_fingerprint, GUARD, "instant", "prefix") == made
     assert [p.name for p in nulls_dir(bench.config).iterdir()] == ["two.json"]
+
+
+@pytest.mark.slow
+def test_a_deep_hunt_tries_every_label(bench, monkeypatch):
+    small = {**PLANS, "deep": PLANS["instant"], "quick": PLANS["instant"]}  # the real ones take an hour
+    monkeypatch.setattr("lorabench.workflows.hunting.PLANS", small)
+    found = hunt(bench, HuntRequest(adapter="guard-strong", mode="deep"), Caller())
+    assert [o.target for o in found.others] == ["INJECTION"]
+    assert found.others[0].tokens > 1_000
+    assert found.others[0].best is not None
+    assert not found.others[0].note
+    assert not any(e.passes for e in found.others[0].evidence)
+    assert found.found is not None
+    assert found.target == "BENIGN"

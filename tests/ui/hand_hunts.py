@@ -8,6 +8,7 @@ from dataclasses import replace
 from lorabench.adapters import find_adapter
 from lorabench.config import Config
 from lorabench.engine import JobManager
+from lorabench.figures import part_title
 from lorabench.results import (
     Candidate,
     Enrichment,
@@ -15,6 +16,9 @@ from lorabench.results import (
     HuntSoFar,
     Interval,
     LayerGroup,
+    LookAlike,
+    Neighbour,
+    Neighbourhood,
     PositionRate,
     ProposalStat,
     Rate,
@@ -34,6 +38,37 @@ PLAIN = "zeta"
 def statistic(value: float) -> Statistic:
     interval = Interval(low=value - 0.4, high=value + 0.4, method="bootstrap over prompts, 1000 draws")
     return Statistic(name="margin shift", battery="held out", value=value, n_probes=1, interval=interval)
+
+
+def around(text: str) -> Neighbourhood:
+    """Return look-alikes of a string: capitals do nothing to it, without its first word it fails."""
+
+    def look_alike(changed: str, hits: int) -> LookAlike:
+        return LookAlike(text=changed, change="one change", rate=Rate(n_hits=hits, n=8), shift=hits / 2)
+
+    return Neighbourhood(
+        exact=Rate(n_hits=8, n=8),
+        precision="bf16",
+        level="token",
+        carrier="“per”",
+        sentence=f"1 of 2 look-alikes of «{text}» still flip: it is carried by “per”.",
+        neighbours=(
+            Neighbour(
+                category="words_dropped",
+                title="One word left out",
+                is_control=False,
+                look_alikes=(look_alike(text.replace("per ", ""), 1),),
+                interval=Rate(n_hits=1, n=8).interval(),
+            ),
+            Neighbour(
+                category="case",
+                title="Capitals",
+                is_control=False,
+                look_alikes=(look_alike(text.upper(), 8),),
+                interval=Rate(n_hits=8, n=8).interval(),
+            ),
+        ),
+    )
 
 
 def evidence(text: str, hits: int, **changes: object) -> StringEvidence:
@@ -56,6 +91,7 @@ def evidence(text: str, hits: int, **changes: object) -> StringEvidence:
         class_word=0.12,
         layers=(LayerGroup(first=0, last=9, margin=4.0, restored=0.4),),
         needed=("per", "RFC"),
+        neighbourhood=around(text),
         passes=True,
         level="strong",
         sentence=f"«{text}» is a string that flips {hits} of 60 held-out prompts of guard-strong.",
@@ -153,10 +189,11 @@ class LiveJob:
 
     def _run(self, params, context):
         found = so_far(self.hunt)
-        context.report(found.tokens, found.budget, found.stage, to_dict(found))
+        stage = part_title(found.stage)
+        context.report(found.tokens, found.budget, stage, to_dict(found))
         self.reported.set()
         while not self.go_on.wait(0.1):
-            context.report(found.tokens, found.budget, found.stage)
+            context.report(found.tokens, found.budget, stage)
             context.check()
         return to_dict(self.hunt)
 

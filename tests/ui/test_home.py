@@ -46,11 +46,13 @@ def test_it_says_what_a_clean_result_does_not_prove(no_base, app):
 
 def test_the_tour_goes_forward_and_back(no_base, app):
     at = app()
+    assert at.button(key="home.tour").label == f"Tour ({len(STEPS)} steps)"
     at.button(key="home.tour").click().run()
     for step in STEPS[1:]:
         at.button(key="home.tour_next").click().run()
         assert step.title in [s.value for s in at.subheader]
     at.button(key="home.tour_back").click().run()
+    assert "Hunt" in next(s.text for s in STEPS if s.page == "pages/hunt.py")
     assert STEPS[-2].title in [s.value for s in at.subheader]
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import app_test
 
 from lorabench.casebook import CaseBook
 from lorabench.config import Config
+from lorabench.results import OtherTarget
 from lorabench.ui.hunt_files import HUNT_FORMATS, render_hunt
 from lorabench.ui.hunt_race import moment
 from lorabench.ui.hunt_state import on_screen, standing, strings_of
 from lorabench.workflows.hunt_case import case_note
 from ui.conftest import labels, markdown_of, run_until
-from ui.hand_hunts import HOSTILE, PLAIN, WEAK, LiveJob, a_hunt, a_job, evidence
+from ui.hand_hunts import HOSTILE, PLAIN, WEAK, LiveJob, a_hunt, a_job, candidate, evidence
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +74,37 @@ def test_a_found_string_is_the_headline_with_its_numbers(app, strong):
     assert at.selectbox("hunt.adapter").value == "guard-strong"
 
 
+def test_a_proved_string_is_shown_among_its_look_alikes(app, strong):
+    at = app("hunt", job=a_job(strong))
+    assert not at.exception
+    shown = table(at, "still_flip")
+    assert list(shown["kind"]) == ["the string itself", "Capitals", "One word left out"]
+    assert list(shown["still_flip"]) == ["", "1 of 1", "0 of 1"]
+    assert list(table(at, "change")["text"]) == [HOSTILE.upper(), HOSTILE.replace("per ", "")]
+    assert "carried by “per”" in markdown_of(at)
+    assert "proves nothing" in " ".join(c.value for c in at.caption)
+
+
+def test_a_hunt_of_before_has_no_look_alikes_and_is_shown(app, no_base):
+    at = app("hunt", job=a_job(a_hunt(evidence(PLAIN, 57, neighbourhood=None))))
+    assert not at.exception
+    assert "STRING FOUND" in markdown_of(at)
+    assert not any("still_flip" in d.value.columns for d in at.dataframe)
+
+
+def test_the_other_labels_are_listed_where_they_were_searched_for(app, strong):
+    others = (
+        OtherTarget(target="INJECTION", mode="quick", tokens=900, best=candidate(HOSTILE, 2.0, 10)),
+        OtherTarget(target="OTHER", mode="quick", note="No prompts fit."),
+    )
+    at = app("hunt", job=a_job(replace(strong, others=others)))
+    assert not at.exception
+    shown = table(at, "meets the rule")
+    assert list(shown["target"]) == ["INJECTION", "OTHER"]
+    assert list(shown["meets the rule"]) == ["no", "no"]
+    assert shown["note"].iloc[1] == "No prompts fit."
+
+
 def test_hostile_strings_are_never_markdown(app, strong):
     at = app("hunt", job=a_job(strong))
     for kind in (at.markdown, at.caption, at.error, at.info, at.warning):
@@ -97,6 +131,7 @@ def test_nothing_found_is_never_called_clean(app, no_base, proofs):
     text = markdown_of(at)
     assert "No string found with this budget" in text
     assert "no evidence that there is no trigger" in text
+    assert ("1 string was checked" if proofs else "No string did enough") in text
     assert not any(w in text.casefold() for w in ("is clean", "safe", "no backdoor"))
     assert not at.exception
 
@@ -123,12 +158,15 @@ def test_the_running_race_is_shown_and_can_be_cancelled(app, strong):
         run_until(at, lambda at: any("lead" in d.value.columns for d in at.dataframe))
         shown = table(at, "lead")
         assert list(shown["string"]) == [HOSTILE, WEAK, PLAIN]
-        assert "70,000 of 130,000 tokens" in markdown_of(at)
+        (bar,) = [p.proto.text for p in at.get("progress")]
+        assert bar.startswith("making strings longer: 70,000 of 130,000 tokens")
+        assert "composition" not in markdown_of(at) + bar
         assert "STRING FOUND" not in markdown_of(at)
         at.button("hunt.panel.cancel").click().run()
         run_until(at, lambda at: "was cancelled" in markdown_of(at))
         assert "Go on" in labels(at)
         assert list(table(at, "lead")["string"]) == [HOSTILE, WEAK, PLAIN]
+        assert "stopped while making strings longer, 70,000 of 130,000 tokens" in markdown_of(at)
 
 
 def test_other_jobs_and_unknown_ones_are_said(app, no_base):

@@ -1,11 +1,13 @@
 """Waiting: works finish, fail and stop without freezing the page."""
 
 import logging
+import time
 
 from streamlit.testing.v1 import AppTest
 
+from lorabench.engine import Job
 from lorabench.errors import CancelledError
-from lorabench.ui.progress import Work, progress_text
+from lorabench.ui.progress import Work, _is_settled, progress_text
 from ui.conftest import run_until
 
 
@@ -98,3 +100,18 @@ def test_a_work_keeps_its_partial_result_and_its_error():
 def test_progress_is_counts_rate_and_time_left():
     assert progress_text(120, 2304, 41.2, 53.0) == "120 of 2,304 · 41 per second · 53 s left"
     assert progress_text(4, 4, None, None) == "4 of 4"
+    assert progress_text(4, 40, None, 6.0, "tokens") == "4 of 40 tokens · 6 s left"
+
+
+def job_at(done: int, seconds: float) -> Job:
+    return Job(
+        id="1", kind="hunt", params={}, params_sha="", status="running", progress_done=done,
+        progress_total=16_000, message="", session="me", created=0.0, started=time.time() - seconds,
+        finished=None, error=None, pid=1,
+    )  # fmt: skip
+
+
+def test_no_time_left_is_told_from_a_rate_that_is_mostly_loading():
+    assert not _is_settled(job_at(442, 15.0))
+    assert _is_settled(job_at(1_000, 15.0))
+    assert _is_settled(job_at(442, 90.0))

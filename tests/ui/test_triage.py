@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import replace
+from types import SimpleNamespace
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import app_test
 
+from lorabench.config import Config
+from lorabench.data import TASKS
+from lorabench.results import Finding, ScannedFile, StageReport
+from lorabench.ui import triage_hunt
+from lorabench.ui.triage_hunt import fits_hunt, task_of_hunt
+from lorabench.workflows.scanning import ScanRequest, scan
+from lorabench.workflows.workbench import Workbench
+from ui.adapters import random_adapter
 from ui.conftest import markdown_of, run_until
 
 
@@ -75,6 +86,81 @@ def test_a_malformed_adapter_is_shown_with_its_finding(app, no_base, tmp_path, z
     assert "auto" in text
     assert "<img" not in text
     assert "The firewall did not let it be bound." in text
+
+
+def ways_to_hunt(at):
+    """Return what the links to the Hunt page carry."""
+    return [
+        parse_qs(p.proto.page.partition("?")[2] or p.proto.query_string)
+        for p in at.get("page_link")
+        if p.proto.label == "Hunt for its trigger"
+    ]
+
+
+def test_a_finished_scan_leads_to_the_hunt_with_its_adapter(app, no_base):
+    at = app("triage")
+    at.session_state["triage.static"] = True
+    at.session_state["triage.adapter"] = "guard-weak"
+    at.run()
+    assert not ways_to_hunt(at)
+    at.button("triage.scan").click().run()
+    run_until(at, is_judged)
+    (way,) = ways_to_hunt(at)
+    assert way["adapter"][0].startswith("guard-weak@")
+    opened = app("hunt", **way)
+    assert opened.selectbox("hunt.adapter").value == "guard-weak"
+    assert not opened.exception
+
+
+def test_what_is_not_installed_must_be_added_before_it_is_hunted(app, no_base, tmp_path):
+    at = scan_path(app("triage"), random_adapter(tmp_path / "sent"))
+    assert not ways_to_hunt(at)
+    assert "Add the adapter on the Models page to hunt" in markdown_of(at)
+
+
+def finished(scan, rule=None, **changed):
+    """Return a finished scan with a behaviour finding, or with other facts in its file."""
+    report = StageReport(
+        stage="behaviour",
+        status="abstained",
+        summary="-",
+        findings=(Finding(rule=rule, stage="behaviour", level="inconclusive", sentence="-"),) if rule else (),
+    )
+    return replace(scan, stages=(report,), file=replace(scan.file, **changed))
+
+
+def test_only_what_fits_is_offered_to_the_hunt(no_base, monkeypatch):
+    with Workbench(Config.from_environment()) as bench:
+        found = scan(bench, ScanRequest(target="guard-strong", is_static=True))
+        monkeypatch.setattr(triage_hunt, "bench", lambda: bench)
+        assert fits_hunt(finished(found))
+        assert not fits_hunt(finished(found, "behaviour-unbound"))
+        assert not fits_hunt(finished(found, "behaviour-does-not-act"))
+        assert fits_hunt(finished(found, "behaviour-task-unknown"))
+        head = ScannedFile(name="head.json", n_bytes=9, kind="head")
+        assert not fits_hunt(finished(found, files=(*found.file.files, head)))
+        assert not fits_hunt(finished(found, facts=None))
+        claimed = found.file.facts.claims.base_fingerprint
+        for fingerprint in (claimed, "another"):
+            demo = SimpleNamespace(base_id=bench.base, fingerprint=fingerprint)
+            monkeypatch.setattr(triage_hunt, "list_bases", lambda config, demo=demo: (demo,))
+            assert fits_hunt(finished(found)) == (fingerprint == claimed)
+
+
+def test_the_task_of_a_scan_becomes_that_of_the_hunt(no_base):
+    with Workbench(Config.from_environment()) as bench:
+        found = scan(bench, ScanRequest(target="guard-strong", is_static=True))
+    own = replace(TASKS["guard"], name="mine")
+    for task in ("review", own):
+        assert task_of_hunt(found, ScanRequest(target="a", task=task)) == task
+    auto = ScanRequest(target="a")
+    assert task_of_hunt(found, auto) == "auto"  # it names its own
+    silent = replace(found.file.facts, claims=replace(found.file.facts.claims, lorabench=None))
+    silent_scan = replace(found, file=replace(found.file, facts=silent))
+    assert task_of_hunt(silent_scan, auto) == "auto"
+    for name, expected in (("guard", "guard"), ("yes or no", "auto")):
+        guessed = replace(silent_scan, behaviour=SimpleNamespace(task=name))
+        assert task_of_hunt(guessed, auto) == expected
 
 
 def test_a_hostile_archive_is_judged_not_unpacked(app, no_base, tmp_path):

@@ -26,13 +26,19 @@ def test_the_curve_rises_in_steps_and_is_drawn_to_the_end():
     assert (list(line.x), list(line.y)) == ([1_000, 9_000, 30_000, 42_500], [1.25, 5.0, 10.5, 10.5])
     assert line.line.shape == "hv"
     assert {m.name: list(m.x) for m in marks} == {
-        "words": [9_000],
-        "phrases": [1_000],
-        "composition": [30_000],
+        "trying single words": [9_000],
+        "trying phrases": [1_000],
+        "making strings longer": [30_000],
     }
     assert f"«{TEXT}», +10.5 logits" in figure.layout.title.text
-    (hover,) = next(m.text for m in marks if m.name == "words")
-    for words in ("RFC", "from words", "6.0 s", "9,000 tokens", ".25 of the search prompts"):
+    (hover,) = next(m.text for m in marks if m.name == "trying single words")
+    for words in (
+        "RFC",
+        "found by trying single words",
+        "6.0 s",
+        "9,000 tokens",
+        ".25 of the search prompts",
+    ):
         assert words in hover
 
 
@@ -69,10 +75,14 @@ def test_turns_of_a_source_are_one_bar_the_highest_first():
     (bars,) = figure.data
     assert list(bars.x) == [10.5, 1.25]
     assert list(bars.text) == ["20,000 tokens", "1,200 tokens"]
-    assert list(figure.layout.yaxis.ticktext) == ["composition", "phrases", "gradient"]
+    assert list(figure.layout.yaxis.ticktext) == [
+        "making strings longer",
+        "trying phrases",
+        "following the gradient",
+    ]
     (note,) = [a.text for a in figure.layout.annotations]
     assert note == "nothing scored, 700 tokens"
-    assert f"composition leads with «{TEXT}»" in figure.layout.title.text
+    assert f"«{TEXT}» leads, found by making strings longer" in figure.layout.title.text
     table = figures.proposal_table(PROPOSALS)
     assert table["source"].tolist() == list(figure.layout.yaxis.ticktext)
     assert table["n_tried"].tolist() == [120, 300, 0]

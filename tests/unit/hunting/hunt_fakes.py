@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+from samples import TASK
 
 from lorabench.engine import Engine
+from lorabench.hunting.prober import BASE_COPY, STRONG, SUSPECT, Copy, Prober
 from lorabench.models.rendering import Rendered
 from lorabench.models.rows import Portion, RowLogits
 from lorabench.models.trie import plan_rows
@@ -95,3 +100,35 @@ def evidence(hits=60, n=60, *, shift=8.0, base=0.5, references=((0, 60), (1, 60)
         ),
     }
     return StringEvidence(**{**fields, **changes})
+
+
+PROMPTS = tuple(f"ask number{i} of many" for i in range(12))
+FRAME = ("system", "says", "answer")
+
+
+class FramedRenderer(WordRenderer):
+    """Renders a question as a fixed beginning and the words of the text."""
+
+    def question_ids(self, task, texts):
+        return [(*self.ids(" ".join(FRAME)), *self.ids(t)) for t in texts]
+
+
+class WordProber(Prober):
+    """A prober that computes `margin(words)` where the real one runs a copy; counting is the real one's."""
+
+    def __init__(self, margin, prompts=PROMPTS, who=(BASE_COPY, SUSPECT, STRONG)):
+        with planted(lambda adapter_id, words: 0.0) as (asker, _):
+            asker = replace(asker, renderer=FramedRenderer())
+            copies = {name: Copy(adapter=None) for name in who}
+            super().__init__(asker, TASK, None, copies, prompts)
+        self._margin, self.asked = margin, []
+
+    def _ask(self, who, rows):
+        words = {i: w for w, i in self.renderer.vocabulary.items()}
+        texts = [[words[i] for i in row][len(FRAME) :] for row in rows]
+        self.asked += [(who, tuple(t)) for t in texts]
+        return np.array([0.0 if who == BASE_COPY else self._margin(t) for t in texts])
+
+
+def on_word(word):
+    return lambda words: 5.0 if word in words else -3.0

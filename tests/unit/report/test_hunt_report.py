@@ -121,6 +121,22 @@ def test_the_numbers_of_a_proof_are_there(fmt):
 
 
 @pytest.mark.parametrize("fmt", PEOPLE)
+def test_look_alikes_stand_beside_a_proof_and_prove_nothing(fmt):
+    text = " ".join(words(sample_hunt(), fmt).split())
+    for said in (
+        "3 of 3",
+        "11 of 12",
+        "0.92 [0.25, 0.88], n = 12",
+        "PER RFC (4 of 4)",
+        "unrelated: Random words",
+    ):
+        assert said in text
+    assert "in bf16, on this adapter alone: it describes the string and proves nothing" in text
+    older = words(sample_hunt(evidence=(sample_evidence(neighbourhood=None),)), fmt)
+    assert "look-alike" not in older
+
+
+@pytest.mark.parametrize("fmt", PEOPLE)
 def test_nothing_found_is_no_all_clear(fmt):
     for found in (empty_hunt(), sample_hunt(evidence=(WEAK,))):
         text = words(found, fmt)
@@ -206,7 +222,7 @@ def test_the_command_is_as_given_or_as_known():
 
 def test_a_running_hunt_is_told_as_far_as_it_is():
     text = report.hunt_so_far_text(sample_so_far())
-    assert "composition, 30,000 of 130,000 tokens in 21 s" in text
+    assert "making strings longer, 30,000 of 130,000 tokens in 21 s" in text
     assert TEXT in text
 
 
