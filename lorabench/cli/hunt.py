@@ -62,6 +62,9 @@ def hunt(
     n_held_out: Annotated[
         int | None, typer.Option(help="Prompts of the proof, which the search never sees; default by mode.")
     ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Tokens that the search may compute; default by mode.")
+    ] = None,
     suspect_data: Annotated[
         Path | None, typer.Option(help="Data that may be poisoned (a file); its frequent phrases are tried.")
     ] = None,
@@ -115,6 +118,7 @@ def hunt(
         placement=placement,  # type: ignore[arg-type]
         truth=None if truth is None else options.check_trigger(truth),
         n_held_out=n_held_out,
+        budget=budget,
         seed=seed,
     )
     _check_target(request.task, target)
@@ -162,8 +166,8 @@ def command_of(params: dict[str, object], prompts_file: Path | None = None) -> s
         prompts_file: Where own prompts came from.
     """
     parts = ["lorabench", "hunt", str(params["adapter"]), "--mode", str(params["mode"])]
-    names = {"task": None, "target": None, "n_held_out": None, "suspect_data": None, "placement": "prefix",
-             "truth": None, "base": "demo"}  # fmt: skip
+    names = {"task": None, "target": None, "n_held_out": None, "budget": None, "suspect_data": None,
+             "placement": "prefix", "truth": None, "base": "demo"}  # fmt: skip
     for name, usual in names.items():
         if params.get(name, usual) != usual:
             parts += [f"--{name.replace('_', '-')}", str(params[name])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from lorabench.results import HuntMode
@@ -84,3 +84,8 @@ PLANS: Mapping[HuntMode, Plan] = MappingProxyType(
         ),
     }
 )  # fmt: skip
+
+
+def plan_for(mode: HuntMode, budget: int | None = None) -> Plan:
+    """Return the plan of a mode, with another budget (tokens) where one is asked for."""
+    return PLANS[mode] if budget is None else replace(PLANS[mode], budget=budget)

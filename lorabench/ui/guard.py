@@ -136,7 +136,7 @@ def check_guest_jobs() -> None:
     if is_guest() and sum(job.is_active for job in visible_jobs()) >= _MAX_GUEST_JOBS:
         raise ServerError(
             "too-much-work",
-            f"{_MAX_GUEST_JOBS} of your heatmaps are still waiting or running.",
+            f"{_MAX_GUEST_JOBS} of your jobs are still waiting or running.",
             "Wait until one is done, or cancel one.",
         )
 

@@ -14,6 +14,7 @@ from lorabench.ui.bench import base_state, bench
 from lorabench.ui.errors import shown_errors
 from lorabench.ui.guard import is_guest
 from lorabench.ui.hunt_address import link_values
+from lorabench.ui.hunt_budget import budget_slider
 from lorabench.ui.hunt_state import GUEST_MODES, MAX_SEED, MODES, NOTES, PAGE, PLACES, TIMES
 from lorabench.ui.lab_state import FILE_TYPES, keep_upload
 from lorabench.ui.names import display_name, is_blind, usable_adapters
@@ -55,7 +56,7 @@ def draw_form() -> Form:
             adapter = one_adapter_picker(f"{PAGE}.adapter", default=next(iter(default_adapters()), None))
         with right:
             mode = _mode()
-        with st.expander("References, placement, task, and what you know already", icon=":material/tune:"):
+        with st.expander("References, placement, task, budget, and what you know", icon=":material/tune:"):
             request = _details(adapter, mode)
         with st.container(horizontal=True, vertical_alignment="center"):
             pressed = st.button(
@@ -112,6 +113,7 @@ def _details(adapter: str | None, mode: HuntMode) -> HuntRequest | None:
         task = task_picker(PAGE)
         target = _target()
         data = _suspect_data()
+        budget = budget_slider(mode)
         n_held_out, seed = _numbers(PLANS[mode].n_held_out)
     with said:
         _say_references(adapter, references, task)
@@ -127,6 +129,7 @@ def _details(adapter: str | None, mode: HuntMode) -> HuntRequest | None:
         placement=placement,
         truth=truth,
         n_held_out=n_held_out,
+        budget=budget,
         seed=seed,
     )
 

@@ -81,13 +81,8 @@ def draw_run(form: Form) -> None:
 
 
 def _asks_another(request: HuntRequest, asked: HuntRequest) -> bool:
-    return (request.adapter, request.mode, request.placement, request.seed, request.n_held_out) != (
-        asked.adapter,
-        asked.mode,
-        asked.placement,
-        asked.seed,
-        asked.n_held_out,
-    )
+    names = ("adapter", "mode", "placement", "seed", "n_held_out", "budget")
+    return any(getattr(request, n) != getattr(asked, n) for n in names)
 
 
 def _finished(job_id: str) -> HuntResult:

@@ -12,7 +12,7 @@ from lorabench import __version__
 from lorabench.adapters import find_adapter
 from lorabench.engine import JobContext, JobManager
 from lorabench.figures import part_title
-from lorabench.hunting.plans import PLANS
+from lorabench.hunting.plans import plan_for
 from lorabench.models import fetch
 from lorabench.results import HuntResult, HuntSoFar, from_dict, to_dict
 from lorabench.workflows.hunt_request import HuntRequest
@@ -50,7 +50,7 @@ def submit_hunt(bench: Workbench, request: HuntRequest, *, session: str, again: 
         "base_fingerprint": fetch.base_fingerprint(bench.base, bench.config),
         "suspect_data": _file_digest(request.suspect_data),
         "nulls": [n.name for n in list_nulls(bench.config)],
-        "plan": to_dict(PLANS[request.mode]),
+        "plan": to_dict(plan_for(request.mode, request.budget)),
         "lorabench": __version__,
     }
     return str(bench.jobs.submit("hunt", params, session=session, key=key, reuses_done=not again).id)

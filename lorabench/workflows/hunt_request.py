@@ -9,6 +9,7 @@ from lorabench.results import HUNT_MODES, HuntMode, Placement, Task
 from lorabench.results.triggers import PLACEMENTS
 
 MAX_HELD_OUT = 400
+MIN_BUDGET, MAX_BUDGET = 5_000, 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class HuntRequest:
         truth: The planted trigger, where it is known (teaching): the result then says what was recalled;
             the search never reads it.
         n_held_out: Prompts of the evidence; None takes the mode's.
+        budget: Tokens the search may compute; None takes the mode's. Null distributions are of the usual
+            budgets, so none fits another one.
         seed: Decides the prompts and every draw.
     """
 
@@ -40,6 +43,7 @@ class HuntRequest:
     placement: Placement = "prefix"
     truth: str | None = None
     n_held_out: int | None = None
+    budget: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,4 +56,10 @@ class HuntRequest:
                 "out-of-range",
                 f"{self.n_held_out} held-out prompts were asked for.",
                 f"Choose from 10 to {MAX_HELD_OUT}.",
+            )
+        if self.budget is not None and not MIN_BUDGET <= self.budget <= MAX_BUDGET:
+            raise InputError(
+                "out-of-range",
+                f"A budget of {self.budget:,} tokens was asked for.",
+                f"Choose from {MIN_BUDGET:,} to {MAX_BUDGET:,}.",
             )

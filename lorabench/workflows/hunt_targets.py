@@ -27,7 +27,8 @@ def other_targets(
     if request.prompts:
         why = "The prompts that were given have another right answer; give some for this target too."
         return tuple(OtherTarget(target=n, mode=OTHER_MODE, note=why) for n in names)
-    return tuple(_one(run, replace(request, target=n, mode=OTHER_MODE, n_held_out=None), n) for n in names)
+    shorter = replace(request, mode=OTHER_MODE, n_held_out=None, budget=None)
+    return tuple(_one(run, replace(shorter, target=n), n) for n in names)
 
 
 def _one(run: Callable[[HuntRequest], HuntResult], request: HuntRequest, target: str) -> OtherTarget:

@@ -17,7 +17,7 @@ from lorabench.hunting.memory import Memory
 from lorabench.hunting.neighbourhood import describe
 from lorabench.hunting.payload_evidence import verify_payload
 from lorabench.hunting.payload_prober import PayloadProber
-from lorabench.hunting.plans import PLANS, STRENGTH, Plan
+from lorabench.hunting.plans import PLANS, STRENGTH, Plan, plan_for
 from lorabench.hunting.prober import BASE_COPY, STRONG, SUSPECT, Copy, Prober
 from lorabench.hunting.race import Race
 from lorabench.hunting.search import Search
@@ -80,7 +80,7 @@ def hunt(
 
 def _hunt(bench: Workbench, request: HuntRequest, caller: Caller, show: Show) -> HuntResult:
     """Hunt for one target; see `hunt`."""
-    plan = PLANS[request.mode]
+    plan = plan_for(request.mode, request.budget)
     setting = resolve(bench, request, plan.n_held_out, caller)
     asker = bench.asker(session=caller.session, cancelled=caller.cancelled, priority=Priority.SEARCH)
     guesses = _guesses(asker, bench, request, setting)
@@ -183,7 +183,8 @@ def _prover(
     task = setting.task
     assert isinstance(task, LabelTask)
     fingerprint = fetch.base_fingerprint(bench.base, bench.config)
-    null = find_null(bench.config, fingerprint, task, request.mode, request.placement)
+    usual = request.budget is None  # a null is of searches that were allowed as much
+    null = find_null(bench.config, fingerprint, task, request.mode, request.placement) if usual else None
     causes = CauseProber(
         asker=asker, task=task, adapter=setting.adapter, prober=prober, target_texts=setting.target_texts
     )
@@ -213,7 +214,7 @@ def _memory_path(bench: Workbench, request: HuntRequest, setting: Setting) -> Pa
         "references": [r.adapter_id for r in setting.references],
         "base": fetch.base_fingerprint(bench.base, bench.config),
         "task": digest(setting.task),
-        "plan": to_dict(PLANS[request.mode]),
+        "plan": to_dict(plan_for(request.mode, request.budget)),
     }
     key = hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
     return bench.config.data_dir / "hunts" / f"{key}.sqlite"

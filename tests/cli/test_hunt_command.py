@@ -172,7 +172,7 @@ def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(cl
     found = cli(
         *("hunt", str(adapter), "--task", "guard", "--target", "BENIGN", "--reference", "guard-clean-1"),
         *("--reference", "guard-clean-1", "--prompts", str(prompts), "--suspect-data", str(data)),
-        *("--placement", "suffix", "--truth", TEXT, "--n-held-out", "10", "--json"),
+        *("--placement", "suffix", "--truth", TEXT, "--n-held-out", "10", "--budget", "9000", "--json"),
     )
     assert found.code == 0, found.err
     assert "known trigger: a word of it is in the strongest string" in found.err
@@ -185,6 +185,7 @@ def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(cl
     for words in (
         "--task guard",
         "--placement suffix",
+        "--budget 9000",
         f"--truth '{TEXT}'",
         "--reference guard-clean-1",
         "--prompts",
@@ -206,6 +207,7 @@ def test_files_and_folders_are_kept_whole_so_that_the_job_can_go_on_elsewhere(cl
         (["--suspect-data", "nothing.csv"], "no file 'nothing.csv'"),
         (["--prompts", "nothing.csv"], "nothing.csv"),
         (["--n-held-out", "3"], "3 held-out prompts"),
+        (["--budget", "3"], "budget of 3 tokens"),
         (["--truth", " "], "trigger"),
         (["--out", "report.pdf"], "ending"),
         (["--out", "no/such/report.html"], "does not exist"),

@@ -491,13 +491,13 @@ def test_a_guest_with_enough_jobs_under_way_gets_no_other(page, seeded, monkeypa
     left = seeded(status="cancelled", session=mine)
     at.button(key="generalisation.run").click().run()
     assert not at.exception
-    assert "of your heatmaps are still waiting or running" in markdown_of(at)
+    assert "of your jobs are still waiting or running" in markdown_of(at)
     assert len(bench().jobs.list(mine)) == 3
     at.session_state["lorabench.session"].notes["generalisation.job"] = left
     at.run()
     at.button(key="generalisation.panel.resume").click().run()
     assert not at.exception
-    assert "of your heatmaps are still waiting or running" in markdown_of(at)
+    assert "of your jobs are still waiting or running" in markdown_of(at)
     assert bench().jobs.get(left).status == "cancelled"
 
 

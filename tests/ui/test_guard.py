@@ -160,7 +160,7 @@ def test_a_guest_has_two_heatmaps_under_way_at_most(lan, data_dir, monkeypatch):
     try:
         at = AppTest.from_function(heatmaps, default_timeout=60)
         at.session_state["lorabench.session"] = Session(id="me")
-        assert "2 of your heatmaps" in at.run().error[0].value
+        assert "2 of your jobs" in at.run().error[0].value
         assert not at.text
         manager.cancel(jobs[0].id)
         manager.wait(jobs[0].id, timeout=20)

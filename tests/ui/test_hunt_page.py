@@ -232,11 +232,36 @@ def test_each_string_stands_once_the_proved_first(strong):
     ]  # fmt: skip
 
 
+def test_an_earlier_hunt_is_listed_and_opened(app, strong):
+    job = a_job(strong, seed=7, placement="suffix")
+    at = app("hunt")
+    shown = table(at, "begun")
+    assert list(shown["adapter"]) == ["guard-strong"]
+    assert list(shown["status"]) == ["finished"]
+    assert "p = 0.050" not in markdown_of(at)
+    assert at.button("hunt.open").disabled
+    at.session_state["hunt.earlier"] = {"selection": {"rows": [0], "columns": []}}
+    at.run()
+    at.button("hunt.open").click().run()
+    assert not at.exception
+    assert "p = 0.050" in markdown_of(at)
+    assert at.query_params["job"] in (job, [job])
+    assert (at.number_input("hunt.seed").value, at.session_state["hunt.placement"]) == (7, "suffix")
+
+
+def test_the_budget_is_a_slider_and_part_of_the_address(app, no_base):
+    at = app("hunt", mode="quick", budget="260000")
+    assert at.select_slider("hunt.budget").value == 2.0
+    at = app("hunt", mode="quick", budget="123")
+    assert at.select_slider("hunt.budget").value == 1.0
+
+
 def test_guests_hunt_briefly_and_bring_no_files(app, no_base, monkeypatch):
     monkeypatch.setenv("LORABENCH_LAN", "1")
     monkeypatch.setenv("LORABENCH_PRESENTER_KEY", "k")
     at = app("hunt")
     assert at.session_state["hunt.mode"] == "quick"
+    assert at.select_slider("hunt.budget").options[-1] == "130,000 tokens"
     assert "Deep" not in str([b.options for b in at.segmented_control])
     assert not at.exception
 
