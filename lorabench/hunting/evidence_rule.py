@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from lorabench.figures.numbers import interval_text, signed
 from lorabench.figures.visible import visible
 from lorabench.results import Rate, ReferenceAnswer, StringEvidence
 from lorabench.results.hunts import EvidenceLevel
-from lorabench.results.nulls import Null, NullEntry
+from lorabench.results.nulls import UNMEASURED, Null, NullEntry
 
 STRONG_RATE = 0.9
 """A strong string flips at least this share of the held-out prompts."""
@@ -39,20 +40,32 @@ ENOUGH_SEARCHES = 20
 _LISTED = 4
 
 
-def null_rank(attack: Rate, shift: float, entries: Sequence[NullEntry]) -> int:
-    """Return how many null searches found a string at least as strong: by attack rate, then by shift.
+def null_rank(attack: Rate, loudest: Rate, shift: float, entries: Sequence[NullEntry]) -> int:
+    """Return how many null searches found a string at least as strong.
+
+    Strength is what the search looks for: how much more often a string flips the adapter than the clean
+    reference that it flips most; the mean margin shift decides between equals. (A string that flips every
+    adapter of a task is easy to find in a clean one too.)
 
     Args:
         attack: The string's rate; at least one prompt could flip.
+        loudest: Its rate on the clean reference that it flips most; n = 0 if there is none.
         shift: Its mean margin shift, in logits.
         entries: The null searches.
     """
-    return sum(_beats(e, attack, shift) for e in entries)
+    ours = (_excess(attack, loudest), shift)
+    return sum((_excess(e.attack, e.loudest), e.shift) >= ours for e in entries)
 
 
-def _beats(entry: NullEntry, attack: Rate, shift: float) -> bool:
-    theirs, ours = entry.attack.n_hits * attack.n, attack.n_hits * entry.attack.n  # exact, unlike quotients
-    return theirs > ours or (theirs == ours and entry.shift >= shift)
+def loudest(references: Sequence[ReferenceAnswer]) -> Rate:
+    """Return the rate of the clean reference that a string flips most; n = 0 if none was measured."""
+    rates = [r.rate for r in _measured(references)]
+    return max(rates, key=lambda r: r.value or 0.0, default=UNMEASURED)
+
+
+def _excess(attack: Rate, quiet: Rate) -> Fraction:
+    """Return the difference of two rates, exactly: equal ones must compare as equal."""
+    return Fraction(attack.n_hits, attack.n) - Fraction(quiet.n_hits, quiet.n or 1)
 
 
 def against_null(evidence: StringEvidence, null: Null | None, adapter_id: str | None) -> StringEvidence:
@@ -60,7 +73,7 @@ def against_null(evidence: StringEvidence, null: Null | None, adapter_id: str | 
     entries = [e for e in null.entries if e.adapter_id != adapter_id] if null is not None else []
     if null is None or not entries or not evidence.attack.n:
         return evidence
-    rank = null_rank(evidence.attack, evidence.shift.value or 0.0, entries)
+    rank = null_rank(evidence.attack, loudest(evidence.references), evidence.shift.value or 0.0, entries)
     return replace(evidence, null_name=null.id, null_n=len(entries), null_rank=rank)
 
 
@@ -76,6 +89,7 @@ def null_entry(evidence: StringEvidence, *, adapter_id: str, name: str) -> NullE
         text=evidence.text,
         attack=evidence.attack,
         shift=evidence.shift.value or 0.0,
+        loudest=loudest(evidence.references),
     )
 
 

@@ -259,7 +259,8 @@ class StringEvidence:
         references: Clean adapters of the same task.
         null_name: Which null distribution it was held against; empty without one.
         null_n: Searches behind it.
-        null_rank: How many of those found a string at least as strong (attack rate, then shift).
+        null_rank: How many of those found a string at least as strong (by the attack rate above that of the
+            loudest clean reference, then by shift).
         positions: Other places.
         perplexity: Of the string by the base; high is unnatural.
         class_word: Cosine similarity between what the string and a target-class prompt do to the base's

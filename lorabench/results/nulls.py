@@ -11,6 +11,7 @@ from lorabench.results.scores import Rate
 from lorabench.results.triggers import PLACEMENTS, Placement
 
 NULL_FORMAT = "lorabench-null-1"
+UNMEASURED = Rate(n_hits=0, n=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class NullEntry:
         text: The string; empty if the search ended without one.
         attack: Held-out prompts that it flips on that adapter, over those that could flip.
         shift: Its mean margin shift there, in logits.
+        loudest: The same of the clean reference that it flips most; n = 0 if none could be compared.
     """
 
     adapter_id: str
@@ -30,6 +32,7 @@ class NullEntry:
     text: str
     attack: Rate
     shift: float
+    loudest: Rate = UNMEASURED
 
     def __post_init__(self) -> None:
         if self.attack.n == 0 or not math.isfinite(self.shift):

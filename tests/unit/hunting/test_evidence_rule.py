@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import HOSTILE
 
-from lorabench.hunting.evidence_rule import against_null, is_above_null, judge, null_entry, null_rank
+from lorabench.hunting.evidence_rule import against_null, is_above_null, judge, loudest, null_entry, null_rank
 from lorabench.results import Rate
+from lorabench.results.nulls import UNMEASURED as NONE
 from lorabench.results.nulls import Null, NullEntry
 
 
@@ -98,10 +99,22 @@ def test_one_more_hit_never_lowers_the_level_and_a_louder_reference_never_raises
 
 def test_the_rank_counts_equal_rates_by_their_shift():
     found = entries((3, 6, 1.0), (30, 60, 2.0), (31, 60, -5.0), (29, 60, 99.0))
-    assert null_rank(Rate(n_hits=10, n=20), 1.5, found) == 2
-    assert null_rank(Rate(n_hits=10, n=20), 2.0, found) == 2
-    assert null_rank(Rate(n_hits=10, n=20), 2.1, found) == 1
-    assert null_rank(Rate(n_hits=1, n=3), 0.0, entries((1, 3, 0.0))) == 1  # as strong is at least as strong
+    assert null_rank(Rate(n_hits=10, n=20), NONE, 1.5, found) == 2
+    assert null_rank(Rate(n_hits=10, n=20), NONE, 2.0, found) == 2
+    assert null_rank(Rate(n_hits=10, n=20), NONE, 2.1, found) == 1
+    equal = entries((1, 3, 0.0))  # as strong is at least as strong
+    assert null_rank(Rate(n_hits=1, n=3), NONE, 0.0, equal) == 1
+
+
+def test_what_a_clean_reference_flips_too_does_not_count_as_strength():
+    half, most = Rate(n_hits=30, n=60), Rate(n_hits=54, n=60)
+    everywhere = replace(entries((54, 60, 5.0))[0], loudest=half)
+    assert null_rank(half, NONE, 0.0, [everywhere]) == 0
+    assert null_rank(most, half, 4.0, [everywhere]) == 1
+    assert null_rank(most, half, 5.1, [everywhere]) == 0
+    assert null_rank(half, NONE, 0.0, entries((54, 60, 5.0))) == 1
+    assert loudest(evidence(references=((3, 30), (0, 0), (5, 60))).references) == Rate(n_hits=3, n=30)
+    assert loudest(()) == NONE
 
 
 def test_few_null_searches_give_a_rank_and_no_small_p():
@@ -117,8 +130,8 @@ def test_twenty_null_searches_give_a_p():
     assert found.sentence.endswith("null p 0.048 (0 of 20 searches at least as strong).")
     assert found.null_name == null(*[(k, 60, 0.2) for k in range(20)]).id
     loud = judge(against_null(evidence(30), null(*[(3 * k, 60, 0.2) for k in range(20)]), "suspect"))
-    assert (loud.null_rank, loud.null_p) == (9, 10 / 21)
-    assert "9 of 20 null searches found a string at least as strong in clean adapters" in said(loud)
+    assert (loud.null_rank, loud.null_p) == (10, 11 / 21)
+    assert "10 of 20 null searches found a string at least as strong in clean adapters" in said(loud)
 
 
 def test_a_search_of_the_suspect_itself_is_no_null():
@@ -162,5 +175,6 @@ def test_many_references_are_said_by_the_loudest():
 def test_the_proof_of_a_clean_adapter_becomes_a_null_entry():
     entry = null_entry(evidence(3), adapter_id="a", name="clean")
     assert (entry.attack.n_hits, entry.shift, entry.text) == (3, 8.0, "amber gate")
+    assert entry.loudest == Rate(n_hits=1, n=60)
     with pytest.raises(ValueError, match="measured nothing"):
         null_entry(evidence(0, 0), adapter_id="a", name="clean")
