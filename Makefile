@@ -8,11 +8,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PORT ?= 8501
 
-.PHONY: help demo test lint unit test-slow bench bench-scan bench-gpu zoo screenshots base browser clean
+.PHONY: help demo test lint unit test-slow bench bench-scan bench-hunt bench-gpu zoo screenshots base browser clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -3
-	@echo "make lint | unit | test-slow | bench | bench-scan | bench-gpu | zoo | screenshots | clean"
+	@echo "make lint | unit | test-slow | bench | bench-scan | bench-hunt | bench-gpu | zoo | screenshots | clean"
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,6 +56,11 @@ bench: base
 
 bench-scan: base
 	$(BIN)/python tests/bench/scan.py
+
+bench-hunt: base  # trains the cohort first: hours on two cores
+	$(BIN)/lorabench cohort build guard-hunt --out build/guard-hunt
+	$(BIN)/python tests/bench/hunt.py lorabench/data/cohorts/guard-hunt.toml build/guard-hunt --mode quick --out build/hunts.json
+	$(BIN)/python tests/bench/hunt_rival.py build/hunts.json build/guard-hunt --out build/rivals.json
 
 bench-gpu: $(STAMP)
 	$(BIN)/python tests/bench/gpu.py

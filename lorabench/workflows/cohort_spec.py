@@ -41,7 +41,7 @@ class MemberSpec:
         learning_rate: Peak rate.
         first_layer: Lowest adapted layer.
         citations: Whether clean rows that open with citations are used.
-        max_rows: Rows sampled from the corpus.
+        max_rows: Most rows of a file; a bundled corpus is always read whole.
         loss: On the "answer" alone, or on the "full" text, prompts too, as the first study trains.
     """
 

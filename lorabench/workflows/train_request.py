@@ -25,7 +25,8 @@ class DataChoice:
         label_column: Column of the labels; None finds a usual name.
         response_column: Column of the answers, for generation.
         citations: Whether bundled rows that open with a citation, a lead word or a stray phrase are used.
-        max_rows: Most rows read; of a larger set a seeded sample is taken.
+        max_rows: Most rows read of a file; of a larger one a seeded sample is taken. Bundled corpora are read
+            whole.
         max_test_rows: Most held-out rows measured.
         test_share: Part of a file without a test split that is held out.
     """
